@@ -1,0 +1,1 @@
+"""The operator: controllers, the router feed, and the process around them."""

@@ -1,0 +1,1 @@
+"""Pure planning and the loop that carries plans out."""

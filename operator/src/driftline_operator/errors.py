@@ -1,0 +1,53 @@
+"""Everything that can go wrong on purpose.
+
+    DriftlineError
+    ├── TerminalError            the user must act; not retried until something changes
+    │   └── RefusedError         the API server understood and said no (invalid, forbidden)
+    └── TransientError           retried with backoff
+        ├── ConflictError        the object changed since it was read, or a precondition failed
+        ├── ExpiredError         the resourceVersion is too old (410): list anew
+        ├── NotLeaderError       the Lease was not renewed in time: the plan is dropped
+        └── UnavailableError     no answer, a time-out, 429 or 5xx
+
+Any other exception is a bug: it is logged with its traceback, counted and retried with backoff.
+"""
+
+
+class DriftlineError(Exception):
+    """Base of every error that Driftline raises on purpose."""
+
+
+class TerminalError(DriftlineError):
+    """Only the user can mend this."""
+
+
+class RefusedError(TerminalError):
+    """The API server refused the request as invalid or forbidden.
+
+    Attributes:
+        status: the HTTP status code.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TransientError(DriftlineError):
+    """Worth another try."""
+
+
+class ConflictError(TransientError):
+    """The object is not the one that was read."""
+
+
+class ExpiredError(TransientError):
+    """The resourceVersion is no longer known to the API server."""
+
+
+class NotLeaderError(TransientError):
+    """Another replica may lead."""
+
+
+class UnavailableError(TransientError):
+    """The API server gave no usable answer."""

@@ -1,0 +1,1 @@
+"""A Model to serving: gather, plan, render."""

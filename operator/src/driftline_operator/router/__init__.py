@@ -1,0 +1,1 @@
+"""The router of a namespace: ports, xDS, acknowledgement."""

@@ -1,0 +1,1 @@
+"""The process: kopf, clock, endpoints. The only package that imports kopf."""

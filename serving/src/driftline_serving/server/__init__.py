@@ -1,0 +1,1 @@
+"""The model server: engine, codec and transport are three separate things."""

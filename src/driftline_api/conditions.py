@@ -1,0 +1,56 @@
+"""Conditions and their reasons, after the kstatus rules.
+
+A reason is a stable CamelCase word that programs may match on. The message beside it is for
+people: it carries the numbers, and says who must act next and what to do.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """The kinds of condition on a Model."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    ROLLOUT_SUCCEEDED = "RolloutSucceeded"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status."""
+
+    # Ready
+    SERVING = "Serving"
+    NOT_YET_OBSERVED = "NotYetObserved"
+    STARTING = "Starting"
+    ROUTER_NOT_READY = "RouterNotReady"
+    STABLE_UNAVAILABLE = "StableUnavailable"
+    # Reconciling
+    RESOLVING_ARTIFACT = "ResolvingArtifact"
+    REVISION_STARTING = "RevisionStarting"
+    AWAITING_ROUTERS = "AwaitingRouters"
+    SWITCHING_TRAFFIC = "SwitchingTraffic"
+    SCALING = "Scaling"
+    UP_TO_DATE = "UpToDate"
+    # Stalled, and RolloutSucceeded=False
+    NAME_CONFLICT = "NameConflict"
+    INVALID_SPEC = "InvalidSpec"
+    CHILD_REFUSED = "ChildRefused"
+    ARTIFACT_NOT_FOUND = "ArtifactNotFound"
+    ARTIFACT_ACCESS_DENIED = "ArtifactAccessDenied"
+    ARTIFACT_UNREACHABLE = "ArtifactUnreachable"
+    ARTIFACT_INVALID = "ArtifactInvalid"
+    DIGEST_MISMATCH = "DigestMismatch"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CRASH_LOOP = "CrashLoop"
+    OUT_OF_MEMORY = "OutOfMemory"
+    UNSCHEDULABLE = "Unschedulable"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    PORTS_EXHAUSTED = "PortsExhausted"
+    # RolloutSucceeded
+    PROMOTED = "Promoted"
+    IN_PROGRESS = "InProgress"

@@ -1,0 +1,35 @@
+"""Labels, annotations and the fixed names that every part of Driftline agrees on."""
+
+from typing import Final
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "driftline"
+FIELD_MANAGER: Final = "driftline-operator"
+
+COMPONENT: Final = "app.kubernetes.io/component"
+COMPONENT_MODEL_SERVER: Final = "model-server"
+COMPONENT_ROUTER: Final = "router"
+COMPONENT_RESOLVER: Final = "resolver"
+
+MODEL: Final = "driftline.dev/model"
+REVISION: Final = "driftline.dev/revision"
+
+#: Hash of the manifest as rendered, on every child: tells a removed field from an absent one.
+MANIFEST_HASH: Final = "driftline.dev/manifest-hash"
+#: Hash of `spec.artifact` on a resolver Job and on a ControllerRevision.
+ARTIFACT_HASH: Final = "driftline.dev/artifact-hash"
+#: Set by a person on a foreign object to hand it to the Model that the value names.
+ADOPT: Final = "driftline.dev/adopt"
+
+#: One Deployment, Service, PodDisruptionBudget and ConfigMap of this name per namespace.
+ROUTER: Final = "driftline-router"
+FIRST_PORT: Final = 10_000
+LAST_PORT: Final = 19_999
+
+#: Request headers that the router stamps, overwriting what a client sent.
+EPOCH_HEADER: Final = "driftline-epoch"
+SLOT_HEADER: Final = "driftline-slot"
+#: Response headers that the model server sets.
+PREDICTION_ID_HEADER: Final = "driftline-prediction-id"
+REVISION_HEADER: Final = "driftline-revision"
+DIGEST_HEADER: Final = "driftline-digest"
