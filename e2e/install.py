@@ -1,0 +1,138 @@
+"""What the demo and the suite stand on: the chart, an S3 server in the cluster, artifacts in it."""
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from e2e import s3
+from e2e.cluster.access import service_url
+from e2e.cluster.binaries import helm
+from e2e.cluster.images import build_all
+from e2e.kubectl import Kubectl, Object
+from e2e.models import Trained, breast_cancer, train
+
+ROOT = Path(__file__).parent.parent
+CHART = ROOT / "charts" / "driftline"
+RELEASE = "driftline"
+NAMESPACE = "driftline-system"
+OPERATOR = "driftline-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An artifact in the S3 server."""
+
+    uri: str
+    digest: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """An installed Driftline, and what is there to serve.
+
+    Attributes:
+        images: references by short name: operator, serving, router, seaweedfs.
+        artifacts: `v1` and `v2`, two real models, and `broken`, which is none.
+    """
+
+    kubectl: Kubectl
+    images: Mapping[str, str]
+    artifacts: Mapping[str, Stored]
+
+    def credentials(self, namespace: str) -> Object:
+        """Return the Secret with which a namespace reads the artifacts."""
+        return s3.credentials(namespace)
+
+    def upload(self, key: str, content: bytes) -> str:
+        """Store an artifact and return its URI."""
+        with s3.connected(self.kubectl) as server:
+            return server.upload(key, content)
+
+    def post(self, namespace: str, model: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send an inference request through the Model's Service and return the answer."""
+        answer: dict[str, Any] = json.loads(self._post(namespace, model, body)[1])
+        return answer
+
+    def headers(self, namespace: str, model: str, body: Mapping[str, Any]) -> Message:
+        """Return the headers of the answer to an inference request."""
+        return self._post(namespace, model, body)[0]
+
+    def _post(self, namespace: str, model: str, body: Mapping[str, Any]) -> tuple[Message, bytes]:
+        with service_url(self.kubectl, namespace, model, 80) as url:
+            request = urllib.request.Request(  # noqa: S310 - a URL of our own cluster
+                f"{url}/v2/models/{model}/infer",
+                data=json.dumps(body).encode(),
+                headers={"content-type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return answer.headers, answer.read()
+
+
+def upload_all(kubectl: Kubectl) -> dict[str, Stored]:
+    """Train the models and store them, with a file that is no model."""
+    data = breast_cancer()
+    junk = b"this is not a model"
+    broken = Trained(onnx=junk, digest=f"sha256:{hashlib.sha256(junk).hexdigest()}", accuracy=0.0)
+    found = {"v1": train(1, data), "v2": train(2, data), "broken": broken}
+    with s3.connected(kubectl) as server:
+        return {
+            name: Stored(
+                uri=server.upload(f"breast-cancer/{name}/model.onnx", trained.onnx),
+                digest=trained.digest,
+                content=trained.onnx,
+            )
+            for name, trained in found.items()
+        }
+
+
+def image_values(images: Mapping[str, str]) -> list[str]:
+    """Return the flags that make the chart use these images."""
+    flags = []
+    for name in ("operator", "serving", "router"):
+        repository, _, tag = images[name].rpartition(":")
+        registry, _, path = repository.partition("/")
+        flags += [f"--set=images.{name}.registry={registry}"]
+        flags += [f"--set=images.{name}.repository={path}", f"--set=images.{name}.tag={tag}"]
+    return flags
+
+
+def install_chart(kubectl: Kubectl, images: Mapping[str, str], *more: str) -> None:
+    """Install or upgrade the chart with the real helm, and wait for the operators.
+
+    Raises:
+        RuntimeError: helm failed; the message is what it printed.
+    """
+    command = [str(helm()), "upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE]
+    command += ["--create-namespace", "--wait", "--timeout=3m", *image_values(images), *more]
+    command += ["--kubeconfig", str(kubectl.kubeconfig)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"helm upgrade --install {RELEASE}: {done.stderr.strip()}")
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Hold a lock that all processes of this machine share, until the block ends."""
+    path = Path(tempfile.gettempdir()) / f"driftline-e2e-{name}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_installed(kubectl: Kubectl) -> System:
+    """Install whatever is not there yet; several test workers may ask for it at once."""
+    with one_at_a_time("install"):
+        images = build_all()
+        install_chart(kubectl, images)
+        s3.deploy(kubectl, images["seaweedfs"])
+        return System(kubectl=kubectl, images=images, artifacts=upload_all(kubectl))

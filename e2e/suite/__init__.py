@@ -1,0 +1,1 @@
+"""The end-to-end suite: it takes any cluster with Driftline installed."""
