@@ -1,167 +1,301 @@
 """The Model resource: what a team wants served, and what the operator says of it.
 
-These types are the source of `crds/`. A field is here only if code honours it.
+These types are the source of `crds/`. A field is here only if code honours it. What can be
+known wrong from the Model alone is refused by the API server, with a message that says what to
+write instead; the rest becomes a condition.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
-from driftline_api.conditions import ConditionStatus, ConditionType
+from driftline_api.base import ApiType, LocalObjectReference, Name
+from driftline_api.pods import (
+    Affinity,
+    Arguments,
+    Environment,
+    NodeSelector,
+    PodTemplate,
+    Resources,
+    Tolerations,
+    TopologySpreadConstraints,
+)
+from driftline_api.schema import Extension, Rule, keyed_by, rules
+from driftline_api.status import (
+    Condition,
+    ModelStatus,
+    RevisionStatus,
+    Share,
+    Traffic,
+)
 
-Name = Annotated[str, Field(min_length=1, max_length=253)]
+__all__ = [
+    "ApiType",
+    "Artifact",
+    "Autoscaling",
+    "Condition",
+    "ContainerPort",
+    "ContainerRuntime",
+    "LocalObjectReference",
+    "ModelSpec",
+    "ModelStatus",
+    "Name",
+    "OnnxRuntime",
+    "RevisionStatus",
+    "Rollout",
+    "Runtime",
+    "Share",
+    "Traffic",
+]
 
+_INT32 = Extension({"format": "int32"})
 
-class ApiType(BaseModel):
-    """Base of every type: camelCase on the wire, frozen in the process, unknown fields ignored."""
+#: Rules about where an artifact lies, from the coarsest mistake to the finest.
+ArtifactUri = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Rule(
+        "self.matches('^(s3|https|pvc)://')",
+        "begin with s3://, https:// or pvc://, as in s3://bucket/path/model.onnx, "
+        "https://host/path/model.onnx or pvc://claim/path/model.onnx",
+    ),
+    Rule(
+        r"!self.matches('^[a-z0-9]+://') || self.matches('^[a-z0-9]+://[^/?#]+/.')",
+        "name the bucket, host or claim and then the path in it, as in "
+        "s3://bucket/path/model.onnx; a directory ends in /",
+    ),
+    Rule(
+        r"!self.matches('^[a-z0-9]+://[^/]*@')",
+        "take the user and the password out of the URI and put them into a Secret "
+        "that secretRef names",
+    ),
+    Rule(
+        r"!self.matches('[\\s\\x00-\\x1f#]')",
+        "write the URI without white space, control characters and '#'; "
+        "percent-encode them where they are part of the path",
+    ),
+    Rule(
+        r"!self.matches('/[.][.]?(/|$)')",
+        "write the path without . and .. between its slashes",
+    ),
+    Rule(
+        "!self.startsWith('https://') || !self.endsWith('/')",
+        "name one file: a directory cannot be listed over https://, use s3:// or pvc:// for it",
+    ),
+    Rule(
+        "self.startsWith('https://') || !self.contains('?')",
+        "remove the query: only https:// has one",
+    ),
+    Rule(
+        "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/')",
+        "after pvc:// write the name of a PersistentVolumeClaim in this namespace, "
+        "then the path in it",
+    ),
+]
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
-    )
+ArtifactDigest = Annotated[
+    str,
+    Field(max_length=71),
+    Rule(
+        "self.matches('^sha256:[0-9a-f]{64}$')",
+        "write sha256: and 64 lowercase hexadecimal digits, as sha256sum prints for the file",
+    ),
+]
 
-
-class LocalObjectReference(ApiType):
-    """Names an object in the Model's own namespace."""
-
-    name: Name
+RefreshToken = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Artifact(ApiType):
     """Where the model's file or directory lies, and what it must contain."""
 
-    uri: str
-    digest: str | None = None
+    model_config = rules(
+        Rule(
+            "!has(self.secretRef) || !self.uri.startsWith('pvc://')",
+            "remove secretRef: a PersistentVolumeClaim is mounted and needs no credentials",
+            field=".secretRef",
+        )
+    )
+
+    uri: ArtifactUri
+    """Where the artifact lies: one file, or a directory that ends in `/` and holds `model.onnx`.
+    One of `s3://bucket/path`, `https://host/path` and `pvc://claim/path`."""
+
+    digest: ArtifactDigest | None = None
+    """What the artifact must contain: `sha256:` and the SHA-256 of the file. Without it the
+    operator resolves `uri` once for each content of `artifact` and pins what it found."""
+
     secret_ref: LocalObjectReference | None = None
-    refresh_token: str | None = None
+    """A Secret with the credentials, as environment variables of the fetcher: for `s3://`
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION; for `https://`
+    HTTPS_TOKEN, or HTTPS_USERNAME and HTTPS_PASSWORD."""
+
+    refresh_token: RefreshToken | None = None
+    """Change this text to have the same `uri` resolved anew."""
 
 
 class OnnxRuntime(ApiType):
-    """The model server of Driftline: ONNX Runtime."""
+    """Driftline's own model server: ONNX Runtime behind the Open Inference Protocol v2."""
 
-    threads: int | None = None
+    threads: Annotated[int, Field(ge=1, le=256), _INT32] | None = None
+    """Threads that work on one inference. By default what the CPU limit allows."""
 
 
 class ContainerPort(ApiType):
-    """The port on which a container speaks the Open Inference Protocol over HTTP."""
+    """The ports of a container that serves."""
 
-    http: int = 8080
+    http: Annotated[int, Field(ge=1, le=65535), _INT32] = 8080
+    """Port of the Open Inference Protocol v2 over HTTP."""
 
 
 class ContainerRuntime(ApiType):
     """Any container that speaks the Open Inference Protocol v2. The artifact is at /mnt/model."""
 
-    image: str
-    command: list[str] = []
-    args: list[str] = []
-    env: list[dict[str, Any]] = []
+    image: Annotated[
+        str,
+        Field(min_length=1, max_length=512),
+        Rule(
+            r"self.matches('^[a-z0-9][-a-zA-Z0-9._/:@]*$')",
+            "write an image reference such as registry.example.com/team/server:1.2",
+        ),
+    ]
+    """The image to run."""
+
+    command: Arguments = []
+    """Entrypoint, instead of the image's own."""
+
+    args: Arguments = []
+    """Arguments of the entrypoint, instead of the image's own."""
+
+    env: Environment = []
+    """Environment variables of the container."""
+
     ports: ContainerPort = ContainerPort()
+    """Where the container listens."""
 
 
 class Runtime(ApiType):
-    """What serves the artifact: exactly one of `onnx` and `container`."""
+    """What serves the artifact: `onnx`, which is the default, or `container`."""
+
+    model_config = rules(
+        Rule(
+            "!(has(self.onnx) && has(self.container))",
+            "keep one of onnx and container: a Model is served by exactly one",
+        )
+    )
 
     onnx: OnnxRuntime | None = None
+    """Serve with Driftline's own model server."""
+
     container: ContainerRuntime | None = None
-    refresh_token: str | None = None
+    """Serve with a container of yours."""
+
+    refresh_token: RefreshToken | None = None
+    """Change this text to have a new revision of the same content, made with the images of the
+    operator that runs now."""
+
+    @model_validator(mode="after")
+    def _onnx_unless_container(self) -> Self:
+        """Fill in the default here, not in the CRD.
+
+        A default that the API server stored would stand beside `container` as soon as someone
+        applies that to an existing Model, and be refused as a second runtime.
+        """
+        if self.onnx is None and self.container is None:
+            object.__setattr__(self, "onnx", OnnxRuntime())
+        return self
 
 
 class Autoscaling(ApiType):
-    """An autoscaler on the stable Deployment, by CPU."""
+    """An autoscaler on the revision that serves, by CPU."""
 
-    min_replicas: int = 1
-    max_replicas: int
-    target_cpu_utilization: int = 70
+    model_config = rules(
+        Rule(
+            "self.minReplicas <= self.maxReplicas",
+            "lower minReplicas or raise maxReplicas: the minimum is above the maximum",
+            field=".minReplicas",
+        )
+    )
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000), _INT32] = 1
+    """Fewest pods."""
+
+    max_replicas: Annotated[int, Field(ge=1, le=1000), _INT32]
+    """Most pods."""
+
+    target_cpu_utilization: Annotated[int, Field(ge=1, le=1000), _INT32] = 70
+    """CPU use that is aimed at, in percent of `resources.requests.cpu`."""
 
 
 class Rollout(ApiType):
     """How a new revision takes over."""
 
-    progress_deadline_seconds: int = 600
+    progress_deadline_seconds: Annotated[int, Field(ge=10, le=86_400), _INT32] = 600
+    """How long a new revision may take to get ready. One that takes longer is withdrawn, and
+    the revision before it keeps serving."""
 
 
 class ModelSpec(ApiType):
     """What a team wants served."""
 
+    model_config = rules(
+        Rule(
+            "!has(self.autoscaling) || self.replicas == 1",
+            "remove replicas, or set it to 1: with autoscaling the number of pods is set by "
+            "autoscaling.minReplicas and maxReplicas",
+            field=".replicas",
+        ),
+        Rule(
+            "!has(self.autoscaling) || (has(self.resources) && ((has(self.resources.requests) "
+            "&& 'cpu' in self.resources.requests) || (has(self.resources.limits) && "
+            "'cpu' in self.resources.limits)))",
+            "set resources.requests.cpu: the autoscaler measures CPU use against it",
+            field=".autoscaling",
+        ),
+    )
+
     artifact: Artifact
-    runtime: Runtime = Runtime(onnx=OnnxRuntime())
-    replicas: int = 1
+    """Where the model's file or directory lies, and what it must contain."""
+
+    runtime: Runtime = Field(default_factory=Runtime)
+    """What serves the artifact. By default Driftline's own server for ONNX."""
+
+    replicas: Annotated[int, Field(ge=1, le=1000), _INT32] = 1
+    """How many pods serve. Left out with `autoscaling`."""
+
     autoscaling: Autoscaling | None = None
-    resources: dict[str, Any] = {}
-    service_account_name: str | None = None
-    image_pull_secrets: list[LocalObjectReference] = []
-    node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
-    affinity: dict[str, Any] | None = None
-    topology_spread_constraints: list[dict[str, Any]] = []
-    priority_class_name: str | None = None
-    pod_template: dict[str, Any] | None = None
+    """Let the number of pods follow their CPU use."""
+
+    resources: Resources = {}
+    """Resources of the container that serves, as in a pod."""
+
+    service_account_name: Name | None = None
+    """ServiceAccount of the pods, for instance one that a cloud gives access to a bucket."""
+
+    image_pull_secrets: Annotated[
+        list[LocalObjectReference], Field(max_length=16), keyed_by("name")
+    ] = []
+    """Secrets with which the pods' images are pulled."""
+
+    node_selector: NodeSelector = {}
+    """Labels of the nodes that pods may run on."""
+
+    tolerations: Tolerations = []
+    """Taints that pods tolerate, as in a pod."""
+
+    affinity: Affinity | None = None
+    """Affinity of the pods, as in a pod."""
+
+    topology_spread_constraints: TopologySpreadConstraints = []
+    """How pods are spread over zones and nodes, as in a pod."""
+
+    priority_class_name: Name | None = None
+    """PriorityClass of the pods."""
+
+    pod_template: PodTemplate | None = None
+    """Anything else of a pod: merged over what the operator renders, lists by name."""
+
     rollout: Rollout = Rollout()
-    revision_history_limit: int = 5
+    """How a new revision takes over."""
 
-
-class Condition(ApiType):
-    """One condition, as `metav1.Condition`."""
-
-    type: ConditionType
-    status: ConditionStatus
-    reason: str
-    message: str
-    observed_generation: int
-    last_transition_time: str
-
-
-class Share(ApiType):
-    """One arm of a Model's traffic."""
-
-    arm: Literal["stable", "canary"]
-    revision: str
-    #: Percent of the requests.
-    weight: int
-
-
-class Traffic(ApiType):
-    """What the routers of the namespace are to do with this Model's requests.
-
-    The router's configuration is a pure function of these, so this is the contract between the
-    Model's plan, which alone writes it, and the router's.
-    """
-
-    #: Number of the last change of weights; grows by one with each.
-    epoch: int = 0
-    shares: list[Share] = []
-    #: Revisions with a Deployment, each of which has a cluster, whether or not a share names it.
-    clusters: list[str] = []
-    #: Every router has acknowledged exactly this.
-    acknowledged: bool = False
-
-
-class RevisionStatus(ApiType):
-    """One revision that still has a ControllerRevision."""
-
-    name: str
-    number: int
-    uri: str
-    digest: str
-    role: Literal["Stable", "Candidate", "Previous"]
-    ready_replicas: int = 0
-
-
-class ModelStatus(ApiType):
-    """What the operator last saw and decided."""
-
-    observed_generation: int = 0
-    phase: str = ""
-    message: str = ""
-    url: str | None = None
-    conditions: list[Condition] = []
-    stable_revision: str | None = None
-    target_revision: str | None = None
-    #: When the target revision began (RFC 3339), for its progress deadline.
-    target_since: str | None = None
-    digest: str | None = None
-    replicas: int = 0
-    ready_replicas: int = 0
-    selector: str = ""
-    traffic: Traffic = Traffic()
-    revisions: list[RevisionStatus] = []
+    revision_history_limit: Annotated[int, Field(ge=0, le=20), _INT32] = 5
+    """How many earlier revisions are kept to go back to."""

@@ -1,0 +1,150 @@
+"""What the operator last saw of a Model and decided: a projection, at most 32 KiB."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from driftline_api.base import ApiType
+from driftline_api.conditions import ConditionStatus, ConditionType
+from driftline_api.schema import AS_SET, Extension, keyed_by
+
+MESSAGE_LIMIT = 2048
+
+
+def _shortened(message: object) -> object:
+    """Cut a message that carries someone else's text, which may be of any length."""
+    if isinstance(message, str) and len(message) > MESSAGE_LIMIT:
+        return message[: MESSAGE_LIMIT - 1] + "…"
+    return message
+
+
+Message = Annotated[str, BeforeValidator(_shortened), Field(max_length=MESSAGE_LIMIT)]
+RevisionName = Annotated[str, Field(max_length=63)]
+Digest = Annotated[str, Field(max_length=71)]
+Uri = Annotated[str, Field(max_length=1024)]
+#: RFC 3339.
+Time = Annotated[str, Field(max_length=40), Extension({"format": "date-time"})]
+Count = Annotated[int, Field(ge=0, le=2_147_483_647), Extension({"format": "int32"})]
+Generation = Annotated[int, Field(ge=0), Extension({"format": "int64"})]
+
+
+class Condition(ApiType):
+    """One condition, as `metav1.Condition`."""
+
+    type: ConditionType
+    """What is said."""
+
+    status: ConditionStatus
+    """Whether it holds."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=64)]
+    """Why, as one stable word that programs may match on."""
+
+    message: Message
+    """Why, for people: with the numbers, and who must act next."""
+
+    observed_generation: Generation
+    """The metadata.generation that this was said of."""
+
+    last_transition_time: Time
+    """When `status` of this condition last changed."""
+
+
+class Share(ApiType):
+    """One arm of a Model's traffic."""
+
+    arm: Literal["stable", "canary"]
+    """Which arm."""
+
+    revision: RevisionName
+    """The revision that answers this arm's requests."""
+
+    weight: Annotated[int, Field(ge=0, le=100), Extension({"format": "int32"})]
+    """Percent of the requests."""
+
+
+class Traffic(ApiType):
+    """What the routers of the namespace are to do with this Model's requests.
+
+    The router's configuration is a pure function of these.
+    """
+
+    epoch: Generation = 0
+    """Number of the last change of weights; grows by one with each."""
+
+    shares: Annotated[list[Share], Field(max_length=2), keyed_by("arm")] = []
+    """How requests are split."""
+
+    clusters: Annotated[list[RevisionName], Field(max_length=32), AS_SET] = []
+    """Revisions with a Deployment, which routers know whether or not a share names them."""
+
+    acknowledged: bool = False
+    """Every router has confirmed exactly this."""
+
+
+class RevisionStatus(ApiType):
+    """One revision that is still kept."""
+
+    name: RevisionName
+    """Name of its ControllerRevision, and of its Deployment and Service where it has them."""
+
+    number: Generation
+    """The first revision is 1."""
+
+    uri: Uri
+    """Where its artifact was fetched from."""
+
+    digest: Digest
+    """What its artifact contained."""
+
+    role: Literal["Stable", "Candidate", "Previous"]
+    """What it is now."""
+
+    ready_replicas: Count = 0
+    """Pods of it that are ready."""
+
+
+class ModelStatus(ApiType):
+    """What the operator last saw and decided. Written by the operator only."""
+
+    observed_generation: Generation = 0
+    """The metadata.generation that this status speaks of."""
+
+    phase: Annotated[str, Field(max_length=32)] = ""
+    """Where the Model stands, in one word."""
+
+    message: Message = ""
+    """What is going on, who must act next, and what to do."""
+
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Where predictions are answered inside the cluster."""
+
+    conditions: Annotated[list[Condition], Field(max_length=16), keyed_by("type")] = []
+    """Ready, Reconciling and Stalled as kstatus has them, and RolloutSucceeded."""
+
+    stable_revision: RevisionName | None = None
+    """The revision that serves."""
+
+    target_revision: RevisionName | None = None
+    """The revision that the spec asks for."""
+
+    target_since: Time | None = None
+    """When the target revision began, for its progress deadline."""
+
+    digest: Digest | None = None
+    """Digest of the artifact that serves."""
+
+    replicas: Count = 0
+    """Pods of the revision that serves."""
+
+    ready_replicas: Count = 0
+    """Those of them that are ready."""
+
+    selector: Annotated[str, Field(max_length=512)] = ""
+    """Selects the pods of the revision that serves, as a string."""
+
+    traffic: Traffic = Traffic()
+    """What the routers do with this Model's requests."""
+
+    revisions: Annotated[list[RevisionStatus], Field(max_length=32), keyed_by("name")] = []
+    """The revisions that are kept, newest first."""
