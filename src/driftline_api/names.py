@@ -27,6 +27,7 @@ FIRST_PORT: Final = 10_000
 LAST_PORT: Final = 19_999
 
 #: Request headers that the router stamps, overwriting what a client sent.
+ARM_HEADER: Final = "driftline-arm"
 EPOCH_HEADER: Final = "driftline-epoch"
 SLOT_HEADER: Final = "driftline-slot"
 #: Response headers that the model server sets.

@@ -57,14 +57,19 @@ class Acknowledged:
 RouterAcks = Mapping[RouterInstance, Acknowledged]
 
 
-def traffic_hash(traffic: Traffic, port: int) -> str:
-    """Return the name of one state of a Model's traffic at its port.
+def content_hash(traffic: Traffic) -> str:
+    """Return the name of one state of a Model's traffic, wherever its port is.
 
     `acknowledged` is left out: it speaks about the rest.
     """
     content = traffic.model_dump(mode="json", exclude={"acknowledged"})
-    text = json.dumps([port, content], sort_keys=True, separators=(",", ":"))
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def traffic_hash(traffic: Traffic, port: int) -> str:
+    """Return the name of one state of a Model's traffic at its port."""
+    return f"{content_hash(traffic)}-{port}"
 
 
 def served_version(ready: Sequence[RouterInstance], acks: RouterAcks) -> int:

@@ -1,0 +1,154 @@
+"""Cluster resources: where a revision is served, and what takes over when it cannot.
+
+A revision has two clusters from the moment its Deployment exists: its own, and an aggregate of
+it and the stable revision, which a canary's share is sent to. Both are there whether or not a
+share names them, and they do not go when a canary becomes stable: a route is never replaced
+before the cluster that it names, nor after.
+"""
+
+from typing import Any, Final
+
+from driftline_api.model import Traffic
+from driftline_operator.router.inputs import Endpoint, Locate
+
+_TYPE: Final = "type.googleapis.com/envoy."
+CLUSTER: Final = f"{_TYPE}config.cluster.v3.Cluster"
+READY_PATH: Final = "/v2/health/ready"
+#: A pod that left DNS is out after this and the age of the DNS server's answer.
+DNS_REFRESH: Final = "1s"
+#: Must be below the keep-alive time-out of any model server: else a request meets its closing.
+UPSTREAM_IDLE_TIMEOUT: Final = "30s"
+#: Any share of healthy hosts counts as all: an arm gives up requests only when it has none left.
+OVERPROVISIONING: Final = 100_000
+
+
+def stable_cluster(revision: str) -> str:
+    """Return the name of a revision's own cluster."""
+    return revision
+
+
+def canary_cluster(revision: str) -> str:
+    """Return the name of the aggregate that falls to the stable revision."""
+    return f"{revision}/canary"
+
+
+def render_clusters(traffic: Traffic, locate: Locate) -> list[dict[str, Any]]:
+    """Return the clusters of one Model, sorted by revision."""
+    stable = next((share.revision for share in traffic.shares if share.arm == "stable"), None)
+    rendered = []
+    for revision in sorted(set(traffic.clusters)):
+        fallback = stable if stable in traffic.clusters else None
+        rendered.append(_own(revision, locate(revision)))
+        rendered.append(_aggregate(revision, fallback))
+    return rendered
+
+
+def _aggregate(revision: str, stable: str | None) -> dict[str, Any]:
+    members = [revision] if stable in {None, revision} else [revision, stable]
+    kind = "extensions.clusters.aggregate.v3.ClusterConfig"
+    config = {"@type": _TYPE + kind, "clusters": members}
+    return {
+        "@type": CLUSTER,
+        "name": canary_cluster(revision),
+        "connect_timeout": "0.250s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": {"name": "envoy.clusters.aggregate", "typed_config": config},
+    }
+
+
+def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "@type": CLUSTER,
+        "name": stable_cluster(revision),
+        "cluster_type": every_address(),
+        "connect_timeout": "0.250s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": _load_assignment(revision, endpoint),
+        "ignore_health_on_host_removal": True,
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "health_checks": [_health_check()],
+        "outlier_detection": _outlier_detection(),
+        "circuit_breakers": {"thresholds": [_no_limits()]},
+        "typed_extension_protocol_options": _http_options(),
+    }
+
+
+def every_address() -> dict[str, Any]:
+    """Return the discovery that takes each address of the name as a host ("strict DNS").
+
+    A name that has no address any more has no host any more; a DNS server that fails to answer
+    changes nothing.
+    """
+    kind = "extensions.clusters.dns.v3.DnsCluster"
+    options = {
+        "@type": _TYPE + kind,
+        "dns_refresh_rate": DNS_REFRESH,
+        "dns_failure_refresh_rate": {"base_interval": DNS_REFRESH, "max_interval": DNS_REFRESH},
+        "respect_dns_ttl": False,
+        "dns_lookup_family": "V4_PREFERRED",
+    }
+    return {"name": "envoy.clusters.dns", "typed_config": options}
+
+
+def _load_assignment(revision: str, endpoint: Endpoint) -> dict[str, Any]:
+    """Return the name to resolve; each host found is called by its revision in statistics."""
+    address = {"address": endpoint.host, "port_value": endpoint.port}
+    host = {"hostname": revision, "address": {"socket_address": address}}
+    return {
+        "cluster_name": stable_cluster(revision),
+        "policy": {"overprovisioning_factor": OVERPROVISIONING},
+        "endpoints": [{"lb_endpoints": [{"endpoint": host}]}],
+    }
+
+
+def _health_check() -> dict[str, Any]:
+    """Return the check that finds a dead host within two seconds, a draining one within one.
+
+    An answer of 503 takes a host out at once, whatever the threshold.
+    """
+    return {
+        "timeout": "1s",
+        "interval": "1s",
+        "no_traffic_interval": "1s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": READY_PATH},
+    }
+
+
+def _outlier_detection() -> dict[str, Any]:
+    """Return ejection for what happens on the way to a host, never for what it answers.
+
+    All hosts may be ejected, since that is what lets an aggregate fall to stable; the next
+    health check that passes brings a host back.
+    """
+    never = ("consecutive_5xx", "consecutive_gateway_failure", "success_rate")
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "interval": "1s",
+        "base_ejection_time": "2s",
+        "max_ejection_time": "10s",
+        "max_ejection_percent": 100,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+        **{f"enforcing_{kind}": 0 for kind in never},
+    }
+
+
+def _no_limits() -> dict[str, Any]:
+    """Return limits that are never met: a server alone knows when it is overloaded."""
+    kinds = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    return dict.fromkeys(kinds, 1_000_000)
+
+
+def _http_options() -> dict[str, Any]:
+    kind = f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {
+        "@type": kind,
+        "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE_TIMEOUT},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }
+    return {kind.removeprefix("type.googleapis.com/"): options}
