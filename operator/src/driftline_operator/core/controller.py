@@ -92,11 +92,11 @@ class Controller(Protocol):
     def keys_for(self, change: Change, snapshot: Snapshot) -> Iterable[Key]:
         """Return the keys that a change concerns. Called for every change of every object."""
 
-    def gather(self, key: Key, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Any:  # noqa: ANN401 - each controller's own frozen type; only its own `plan` reads it
+    def gather(self, key: Key, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Any:
         """Read all that `plan` needs. `refusals` are those of this reconcile's first pass.
 
         None says that there is nothing to do, for instance because the Model is gone.
         """
 
-    def plan(self, observed: Any, now: datetime) -> Plan:  # noqa: ANN401 - as above
+    def plan(self, observed: Any, now: datetime) -> Plan:
         """Decide. Pure: the same arguments give the same Plan, byte by byte."""
