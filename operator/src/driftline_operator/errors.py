@@ -5,6 +5,7 @@
     │   └── RefusedError         the API server understood and said no (invalid, forbidden)
     └── TransientError           retried with backoff
         ├── ConflictError        the object changed since it was read, or a precondition failed
+        ├── GoneError            the object to be changed is no longer there (404)
         ├── ExpiredError         the resourceVersion is too old (410): list anew
         ├── NotLeaderError       the Lease was not renewed in time: the plan is dropped
         └── UnavailableError     no answer, a time-out, 429 or 5xx
@@ -39,6 +40,10 @@ class TransientError(DriftlineError):
 
 class ConflictError(TransientError):
     """The object is not the one that was read."""
+
+
+class GoneError(TransientError):
+    """The object to be changed is not there."""
 
 
 class ExpiredError(TransientError):

@@ -13,12 +13,23 @@ from driftline_operator.core.plan import Manifest, ObjectRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """What to list: all namespaces unless one is named, all objects unless labels are asked for."""
+
+    api_version: str
+    kind: str
+    namespace: str = ""
+    labels: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPage:
     """One page of a LIST."""
 
     items: Sequence[Manifest]
     resource_version: str
-    continue_token: str | None
+    #: Asks for the next page; empty after the last.
+    continue_token: str
 
 
 class Api(Protocol):
@@ -28,15 +39,11 @@ class Api(Protocol):
         """Return the live object, or None where there is none."""
 
     async def list_page(
-        self,
-        api_version: str,
-        kind: str,
-        *,
-        labels: str = "",
-        limit: int = 500,
-        continue_token: str | None = None,
+        self, query: ListQuery, *, limit: int = 500, continue_token: str = ""
     ) -> ListedPage:
-        """Return one page of all objects of a kind that the operator may see.
+        """Return one page of what is asked for.
+
+        All pages of one LIST show the same instant: that of the first page's resourceVersion.
 
         Raises:
             ExpiredError: the continue token is too old.
@@ -50,10 +57,18 @@ class Api(Protocol):
             RefusedError: invalid or forbidden.
         """
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply with our field manager, forced.
+    async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
+        """Server-side apply with our field manager; creates what is not there.
 
         A `metadata.resourceVersion` or `metadata.uid` in the manifest is a precondition.
+
+        Args:
+            manifest: all that we want to be said of the object, and nothing else.
+            force: take over fields that others own with other values.
+
+        Raises:
+            ConflictError: a precondition failed or, without force, others own a field.
+            RefusedError: invalid or forbidden.
         """
 
     async def replace(self, manifest: Manifest) -> Manifest:
@@ -62,7 +77,19 @@ class Api(Protocol):
     async def patch_status(
         self, ref: ObjectRef, *, uid: str, resource_version: str, status: Manifest
     ) -> Manifest:
-        """Merge `status` into the status subresource (None removes a field)."""
+        """Merge `status` into the status subresource (None removes a field).
 
-    async def delete(self, ref: ObjectRef, *, uid: str, resource_version: str) -> None:
-        """Delete in the background, with both preconditions; gone already is success."""
+        Raises:
+            ConflictError: a precondition failed.
+            GoneError: there is no such object.
+        """
+
+    async def delete(self, ref: ObjectRef, *, uid: str, resource_version: str) -> Manifest | None:
+        """Delete in the background, with both preconditions; gone already is success.
+
+        Returns:
+            The object, when finalizers keep it for now.
+
+        Raises:
+            ConflictError: a precondition failed.
+        """
