@@ -1,0 +1,95 @@
+"""`python -m e2e.bench operator`: measure, and say how it compares."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e.bench import report
+from e2e.bench.cases import Measured, Wanted, measure
+from e2e.bench.figures import figures_of
+from e2e.bench.report import Figure
+from e2e.bench.scene import CHECKOUT
+
+CASES = ("cold", "steady", "restart", "memory", "first-prediction")
+STEADY_SECONDS = 600.0
+QUICK_STEADY_SECONDS = 60.0
+PAGE = CHECKOUT / "docs" / "benchmarks" / "operator.md"
+
+WORDS = """
+## What was done
+
+TODO
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parsed = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
+    operator = parsed.add_subparsers(required=True, dest="benchmark").add_parser("operator")
+    operator.add_argument("--models", type=_numbers, default=[1000, 2000], metavar="N,N")
+    operator.add_argument("--cases", type=_cases, default=list(CASES), metavar="CASE,CASE")
+    operator.add_argument("--runs", type=int, default=1, help="of each; the median is reported")
+    operator.add_argument("--quick", action="store_true", help="a steady state of one minute")
+    operator.add_argument("--write", action="store_true", help=f"write {PAGE.name} anew")
+    return parsed
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def _cases(text: str) -> list[str]:
+    words = text.split(",")
+    unknown = set(words) - set(CASES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(CASES)}")
+    return words
+
+
+def kube_binary() -> Path:
+    """Return the binary that holds all programs of a cluster."""
+    return Path(os.environ["DRIFTLINE_KUBE"])
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    args = parser().parse_args()
+    figures = operator_figures(args, _teller())
+    print(f"\n{report.table(figures)}\n\n{report.summary(figures)}")
+    if args.write:
+        PAGE.write_text(report.page("The operator", WORDS, figures, CHECKOUT))
+
+
+def operator_figures(args: argparse.Namespace, tell: Callable[[str], None]) -> list[Figure]:
+    """Return the figures of `operator`."""
+    figures = []
+    for models in args.models:
+        figures += figures_of([_run(args, models, tell) for _ in range(args.runs)])
+    return figures
+
+
+def _run(args: argparse.Namespace, models: int, tell: Callable[[str], None]) -> Measured:
+    first = models == args.models[0]
+    steady = QUICK_STEADY_SECONDS if args.quick else STEADY_SECONDS
+    wanted = Wanted(
+        restart="restart" in args.cases and first,
+        steady_seconds=steady if "steady" in args.cases and first else 0.0,
+    )
+    return asyncio.run(measure(kube_binary(), models, wanted, tell))
+
+
+def _teller() -> Callable[[str], None]:
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+if __name__ == "__main__":
+    main()
