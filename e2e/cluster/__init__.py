@@ -1,0 +1,1 @@
+"""A Kubernetes cluster for the tests and the demo, brought up from packages where none is given."""
