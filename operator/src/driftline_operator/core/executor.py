@@ -107,13 +107,12 @@ class Executor:
             await self._tell(record, now)
 
     async def _apply(self, key: Key, ref: ObjectRef, desired: Manifest) -> Refusal | None:
-        live = self._store.get(ref) or await self._api.get(ref)
-        if live and not is_ours(desired, live) and not is_adopted(desired, live):
-            return name_conflict(ref, desired)
-        if live and (is_going(live) or self._is_settled(ref, desired, live)):
-            return None
         try:
-            await self._write_child(key, ref, desired, force=live is not None)
+            live = self._store.get(ref) or await self._api.get(ref)
+            if live and not is_ours(desired, live) and not is_adopted(desired, live):
+                return name_conflict(ref, desired)
+            if live is None or not (is_going(live) or self._is_settled(ref, desired, live)):
+                await self._write_child(key, ref, desired, force=live is not None)
         except RefusedError as error:
             return Refusal(ref=ref, reason="ChildRefused", message=str(error))
         return None

@@ -1,0 +1,29 @@
+"""How the operator finds the API server: as a pod, or by a KUBECONFIG."""
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from driftline_api.names import FIELD_MANAGER
+
+
+async def connect(environ: Mapping[str, str] = os.environ) -> ApiClient:
+    """Return a client for the API server that the environment names.
+
+    `KUBECONFIG` wins over being in a pod, so that a developer can run the operator anywhere.
+    The token of a pod is read again every minute: the kubelet renews it.
+
+    Raises:
+        ConfigException: neither is there.
+    """
+    settings = Configuration()
+    if path := environ.get("KUBECONFIG"):
+        await config.load_kube_config(config_file=path, client_configuration=settings)
+    else:
+        config.load_incluster_config(client_configuration=settings)
+    client = ApiClient(settings)
+    client.user_agent = f"{FIELD_MANAGER}/{version('driftline')}"
+    return client
