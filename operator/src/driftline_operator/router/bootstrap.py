@@ -47,6 +47,7 @@ def render_bootstrap(
             "clusters": [_operator(xds_host, xds_port), _admin(ports.admin)],
         },
         "overload_manager": _overload_manager(),
+        "watchdogs": {"main_thread_watchdog": _hangs(), "worker_watchdog": _hangs()},
         "stats_flush_interval": "1s",
         "stats_eviction_interval": SERIES_KEPT,
     }
@@ -58,6 +59,11 @@ def _overload_manager() -> dict[str, Any]:
     kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     config = {"@type": _TYPE + kind, "max_active_downstream_connections": MAX_CONNECTIONS}
     return {"resource_monitors": [{"name": name, "typed_config": config}]}
+
+
+def _hangs() -> dict[str, Any]:
+    """Return when a thread counts as hung for good, and Envoy ends itself to be restarted."""
+    return {"kill_timeout": "120s"}
 
 
 def _ready_listener(port: int) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Decides the routers of a namespace: their ports, the version of their configuration, their end.
+
+The version grows with each change of what the configuration is made from, but at most twice a
+second: many Models that change at once become one version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from driftline_api.conditions import Reason
+from driftline_operator.core.plan import Deletion, Plan
+from driftline_operator.router.inputs import Routed, Wanted
+from driftline_operator.router.manifests import RouterConfig, render_manifests, state_manifest
+from driftline_operator.router.ports import Allocation, Held, allocate
+from driftline_operator.router.state import ModelEntry, RouterState, render_state
+from driftline_operator.router.xds import configuration_hash
+
+BETWEEN_VERSIONS: Final = timedelta(seconds=0.5)
+#: After the last Model, until its routers go: who re-creates a Model finds them there.
+LINGER: Final = timedelta(minutes=5)
+#: Until ports may have been freed or rested enough.
+PORTS_RETRY_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What the plan for a namespace's routers is made from.
+
+    Attributes:
+        namespace: the routers'.
+        models: what each Model of the namespace wants, by name.
+        state: what the ConfigMap says.
+        state_version: the ConfigMap's resourceVersion, None where there is none.
+        children: every object of the routers that is there, the ConfigMap included.
+        config: what the installation says.
+    """
+
+    namespace: str
+    models: Mapping[str, Wanted]
+    state: RouterState
+    state_version: str | None
+    children: tuple[Deletion, ...]
+    config: RouterConfig
+
+
+def plan_routers(observed: Observed, now: datetime) -> Plan:
+    """Return what is to be done about the routers of a namespace."""
+    if is_over(observed, now):
+        return Plan(delete=observed.children)
+    after = next_state(observed, now)
+    state = observed.state
+    manifests = render_manifests(observed.namespace, observed.config)
+    if after == state and observed.state_version:
+        return Plan(apply=manifests, requeue_after=_next_look(state, now))
+    wait = _too_soon(state, now)
+    if wait:
+        return Plan(apply=manifests, requeue_after=wait)
+    data = render_state(after)
+    config_map = state_manifest(observed.namespace, data, observed.state_version)
+    return Plan(apply=(config_map, *manifests), requeue_after=_next_look(after, now))
+
+
+def is_over(observed: Observed, now: datetime) -> bool:
+    """Tell whether the routers shall go: no Model, for so long that none is expected."""
+    if observed.models:
+        return False
+    since = observed.state.empty_since
+    return observed.state_version is None or (since is not None and now - since >= LINGER)
+
+
+def next_state(observed: Observed, now: datetime) -> RouterState:
+    """Return what the ConfigMap shall say; what it says already if nothing has changed.
+
+    That ports have rested enough is no change: it is noted with the next one.
+    """
+    state = observed.state
+    allocation = allocate(tuple(observed.models.values()), _allocated(state), now)
+    routed = [
+        Routed(wanted=observed.models[name], port=held.port)
+        for name, held in sorted(allocation.held.items())
+    ]
+    changed = configuration_hash(routed) != state.hash
+    version = _next_version(state, now) if changed else state.version
+    after = RouterState(
+        version=version,
+        hash=configuration_hash(routed),
+        models={each.model: _entry(each, state, version) for each in routed},
+        freed=allocation.freed,
+        problems=dict.fromkeys(allocation.without, str(Reason.PORTS_EXHAUSTED)),
+        updated=now if changed else state.updated,
+        empty_since=None if observed.models else state.empty_since or now,
+    )
+    return state if replace(after, freed=state.freed) == state else after
+
+
+def _allocated(state: RouterState) -> Allocation:
+    held = {name: Held(uid=each.uid, port=each.port) for name, each in state.models.items()}
+    return Allocation(held=held, freed=state.freed)
+
+
+def _next_version(state: RouterState, now: datetime) -> int:
+    """Return the next number.
+
+    The first is the time, in seconds: should the ConfigMap be lost, the count goes on above
+    what routers have already seen, since it grows more slowly than time on the whole.
+    """
+    return state.version + 1 if state.version else int(now.timestamp())
+
+
+def _entry(routed: Routed, state: RouterState, version: int) -> ModelEntry:
+    """Return a Model's entry: the one of before as long as the configuration says the same."""
+    before = state.models.get(routed.model)
+    entry = ModelEntry(uid=routed.wanted.uid, port=routed.port, hash=routed.hash, version=version)
+    same = before is not None and replace(before, version=version) == entry
+    return before if before and same else entry
+
+
+def _too_soon(state: RouterState, now: datetime) -> float | None:
+    """Return the seconds to wait until another version may follow, None where it may now."""
+    wait = state.updated + BETWEEN_VERSIONS - now if state.updated else timedelta()
+    return wait.total_seconds() if timedelta() < wait <= BETWEEN_VERSIONS else None
+
+
+def _next_look(state: RouterState, now: datetime) -> float | None:
+    if state.empty_since:
+        return max((state.empty_since + LINGER - now).total_seconds(), 0.0) + 0.1
+    return PORTS_RETRY_SECONDS if state.problems else None
