@@ -1,1 +1,1 @@
-"""What runs in the serving image."""
+"""What runs in the pods of a Model: the model server, and the fetcher of its artifact."""

@@ -1,0 +1,48 @@
+"""Everything that can go wrong here and is not a bug.
+
+    ServingError
+    |-- RequestError          the client's mistake: a 4xx that says what was expected
+    |-- UnavailableError      not just now: the queue is full, or the model is still loading
+    |-- InferenceError        the model itself failed on a request that was well formed
+    `-- ArtifactError         terminal: a person must change the artifact, its place or the rights
+        `-- TransientError    retried until the time is up; then it is told like its parent
+
+An `ArtifactError` carries the reason that the operator shows on the Model.
+"""
+
+from driftline_api.conditions import Reason
+
+
+class ServingError(Exception):
+    """Root of the tree."""
+
+
+class RequestError(ServingError):
+    """The client asked for something that this model cannot be asked."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UnavailableError(ServingError):
+    """Try again, here or elsewhere."""
+
+
+class InferenceError(ServingError):
+    """ONNX Runtime gave up on a valid request."""
+
+
+class ArtifactError(ServingError):
+    """The artifact cannot be had or used as it is."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransientError(ArtifactError):
+    """The artifact cannot be had just now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.ARTIFACT_UNREACHABLE, message)

@@ -1,0 +1,211 @@
+"""Bodies of the Open Inference Protocol v2 (REST) to arrays, and arrays to bodies."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from driftline_serving.errors import RequestError
+from driftline_serving.server import tensor_binary, tensor_json
+from driftline_serving.server.fields import Fields
+from driftline_serving.server.tensors import Array, Signature, TensorSpec
+
+#: How orjson is told that some floats are none of JSON's: Python's own reader takes them.
+_BARE_TOKENS = (b"NaN", b"Infinity")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A body as a transport moves it.
+
+    `json_length` is the value of `Inference-Header-Content-Length`: how many of the bytes are JSON,
+    where tensors follow as raw bytes; None where all of it is JSON.
+    """
+
+    content: bytes
+    json_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedOutput:
+    """An output that the client asked for, and how it wants it."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRequest:
+    """One inference call, checked against the model's signature."""
+
+    id: str | None
+    inputs: Mapping[str, Array]
+    outputs: tuple[WantedOutput, ...]
+
+
+def decode_request(body: Body, signature: Signature) -> InferRequest:
+    """Read a request.
+
+    Raises:
+        RequestError: it is not a request that this model can be asked.
+    """
+    header, raw = _split(body)
+    request = Fields(_parse(header), "the request")
+    request_id = request.optional("id", str)
+    return InferRequest(
+        id=request_id,
+        inputs=_decode_inputs(request.objects("inputs"), raw, signature),
+        outputs=_decode_outputs(request, signature),
+    )
+
+
+def encode_response(
+    request: InferRequest, results: Sequence[Array], about: Mapping[str, str], signature: Signature
+) -> Body:
+    """Write the response: `results` stand in the order of `request.outputs`.
+
+    Args:
+        request: What was asked.
+        results: What the model answered.
+        about: Further members of the response, such as the model's name and version.
+        signature: The model's.
+    """
+    specs = {spec.name: spec for spec in signature.outputs}
+    tails: list[bytes] = []
+    outputs = []
+    for wanted, array in zip(request.outputs, results, strict=True):
+        output: dict[str, object] = {
+            "name": wanted.name,
+            "datatype": specs[wanted.name].datatype.value,
+            "shape": list(array.shape),
+        }
+        if wanted.binary:
+            tails.append(tensor_binary.from_array(array))
+            output["parameters"] = {"binary_data_size": len(tails[-1])}
+        else:
+            output["data"] = tensor_json.from_array(array)
+        outputs.append(output)
+    response = {**about, **({} if request.id is None else {"id": request.id}), "outputs": outputs}
+    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not tails:
+        return Body(content=header)
+    return Body(content=b"".join((header, *tails)), json_length=len(header))
+
+
+def _split(body: Body) -> tuple[bytes, memoryview]:
+    if body.json_length is None:
+        return body.content, memoryview(b"")
+    if not 0 <= body.json_length <= len(body.content):
+        raise RequestError(
+            f"Inference-Header-Content-Length is {body.json_length}, but the body has "
+            f"{len(body.content)} bytes"
+        )
+    return body.content[: body.json_length], memoryview(body.content)[body.json_length :]
+
+
+def _parse(header: bytes) -> object:
+    try:
+        return orjson.loads(header)
+    except orjson.JSONDecodeError as error:
+        if any(token in header for token in _BARE_TOKENS):
+            return _parse_with_bare_tokens(header)
+        raise RequestError(f"the body is not valid JSON: {error}") from error
+
+
+def _parse_with_bare_tokens(header: bytes) -> object:
+    try:
+        return json.loads(header)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not valid JSON: {error}") from error
+
+
+def _decode_inputs(
+    inputs: Sequence[Fields], raw: memoryview, signature: Signature
+) -> dict[str, Array]:
+    specs = {spec.name: spec for spec in signature.inputs}
+    arrays: dict[str, Array] = {}
+    consumed = 0
+    for given in inputs:
+        name = given.required("name", str)
+        spec = specs.get(name)
+        if spec is None:
+            raise RequestError(f"unknown input {name!r}; the model takes {_names(specs)}")
+        if name in arrays:
+            raise RequestError(f"input {name!r} is given twice")
+        given = given.named(f"input {name!r}")  # noqa: PLW2901 - from here on it is known by name
+        size = given.parameter("binary_data_size", int)
+        shape = _checked_shape(given, spec)
+        if size is None:
+            arrays[name] = tensor_json.to_array(spec, shape, given.required("data", list))
+        else:
+            arrays[name] = tensor_binary.to_array(spec, shape, _slice(raw, consumed, size, name))
+            consumed += size
+    _require_all(specs, arrays)
+    if consumed != len(raw):
+        raise RequestError(
+            f"the body has {len(raw)} bytes after its JSON, the inputs' binary_data_size add up to "
+            f"{consumed}"
+        )
+    return arrays
+
+
+def _require_all(specs: Mapping[str, TensorSpec], arrays: Mapping[str, Array]) -> None:
+    missing = [name for name in specs if name not in arrays]
+    if missing:
+        raise RequestError(f"missing input {_names(missing)}; the model takes {_names(specs)}")
+
+
+def _slice(raw: memoryview, start: int, size: int, name: str) -> memoryview:
+    if size < 0 or start + size > len(raw):
+        raise RequestError(
+            f"input {name!r}: binary_data_size is {size}, but {len(raw) - start} bytes are left "
+            "after the JSON (is Inference-Header-Content-Length set?)"
+        )
+    return raw[start : start + size]
+
+
+def _checked_shape(given: Fields, spec: TensorSpec) -> tuple[int, ...]:
+    if given.parameter("shared_memory_region", str) is not None:
+        raise RequestError(f"{given.where}: shared memory is not supported; send the data")
+    datatype = given.required("datatype", str)
+    if datatype != spec.datatype.value:
+        raise RequestError(
+            f"{given.where}: datatype is {datatype}, the model takes {spec.datatype.value}"
+        )
+    shape = given.integers("shape")
+    if not spec.admits(shape):
+        raise RequestError(
+            f"{given.where}: shape is {list(shape)}, the model takes {list(spec.shape)}"
+            " (-1: any length)"
+        )
+    return shape
+
+
+def _decode_outputs(request: Fields, signature: Signature) -> tuple[WantedOutput, ...]:
+    binary_by_default = request.parameter("binary_data_output", bool) or False
+    known = [spec.name for spec in signature.outputs]
+    asked = request.objects("outputs") if request.has("outputs") else ()
+    if not asked:
+        return tuple(WantedOutput(name=name, binary=binary_by_default) for name in known)
+    wanted: dict[str, WantedOutput] = {}
+    for output in asked:
+        name = output.required("name", str)
+        if name not in known:
+            raise RequestError(f"unknown output {name!r}; the model gives {_names(known)}")
+        if name in wanted:
+            raise RequestError(f"output {name!r} is asked for twice")
+        wanted[name] = _wanted(output.named(f"output {name!r}"), name, binary_by_default)
+    return tuple(wanted.values())
+
+
+def _wanted(output: Fields, name: str, binary_by_default: bool) -> WantedOutput:
+    for unsupported in ("shared_memory_region", "classification"):
+        if output.has_parameter(unsupported):
+            raise RequestError(f"{output.where}: the parameter {unsupported} is not supported")
+    binary = output.parameter("binary_data", bool)
+    return WantedOutput(name=name, binary=binary_by_default if binary is None else binary)
+
+
+def _names(names: Sequence[str] | Mapping[str, object]) -> str:
+    return ", ".join(repr(name) for name in names)

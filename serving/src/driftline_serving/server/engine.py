@@ -1,0 +1,166 @@
+"""Runs a model on arrays. Knows nothing of protocols."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from driftline_api.conditions import Reason
+from driftline_serving.errors import ArtifactError, InferenceError, RequestError
+from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature, TensorSpec
+
+MODEL_FILE = "model.onnx"
+
+_ONNX_TYPES = {
+    "tensor(bool)": Datatype.BOOL,
+    "tensor(uint8)": Datatype.UINT8,
+    "tensor(uint16)": Datatype.UINT16,
+    "tensor(uint32)": Datatype.UINT32,
+    "tensor(uint64)": Datatype.UINT64,
+    "tensor(int8)": Datatype.INT8,
+    "tensor(int16)": Datatype.INT16,
+    "tensor(int32)": Datatype.INT32,
+    "tensor(int64)": Datatype.INT64,
+    "tensor(float16)": Datatype.FP16,
+    "tensor(float)": Datatype.FP32,
+    "tensor(double)": Datatype.FP64,
+    "tensor(string)": Datatype.BYTES,
+}
+
+#: ONNX Runtime's errors share no base class but `Exception`.
+_RUN_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.RuntimeException,
+    ort_errors.NotImplemented,
+    ort_errors.EPFail,
+)
+_LOAD_ERRORS = (
+    *_RUN_ERRORS,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.ModelRequiresCompilation,
+)
+_FATAL_ONLY = 4
+
+
+class Engine(Protocol):
+    """A loaded model. `run` may be called from several threads at once."""
+
+    @property
+    def signature(self) -> Signature:
+        """What goes in and comes out."""
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Compute the named outputs, in that order.
+
+        Raises:
+            RequestError: the model does not accept these values.
+            InferenceError: the model failed.
+        """
+
+
+class OnnxEngine:
+    """A model in ONNX Runtime."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self.signature = Signature(
+            inputs=tuple(_spec("input", node) for node in session.get_inputs()),
+            outputs=tuple(_spec("output", node) for node in session.get_outputs()),
+        )
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """See `Engine`."""
+        try:
+            return [np.asarray(found) for found in self._session.run(list(outputs), dict(inputs))]
+        except ort_errors.InvalidArgument as error:
+            raise RequestError(f"the model does not accept these values: {error}") from error
+        except _RUN_ERRORS as error:
+            raise InferenceError(f"the model failed on this request: {error}") from error
+
+
+def load(model_dir: Path, threads: int) -> OnnxEngine:
+    """Load `model.onnx` and let it answer once.
+
+    Threads that spin while they wait would eat the CPU quota that the others need.
+
+    Raises:
+        ArtifactError: there is no such file, or it is not a model that can be served.
+    """
+    path = model_dir / MODEL_FILE
+    if not path.is_file():
+        raise ArtifactError(Reason.ARTIFACT_INVALID, _nothing_to_load(model_dir))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY  # errors are raised, and told once
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        raise ArtifactError(
+            Reason.ARTIFACT_INVALID, f"ONNX Runtime cannot load {MODEL_FILE}: {error}"
+        ) from error
+    engine = OnnxEngine(session)
+    warm_up(engine)
+    return engine
+
+
+def warm_up(engine: Engine) -> None:
+    """Have the model answer one request of its own shapes: dynamic axes 1, values 0 or empty.
+
+    Raises:
+        ArtifactError: it does not.
+    """
+    signature = engine.signature
+    try:
+        engine.run(
+            {spec.name: _warm_up_input(spec) for spec in signature.inputs},
+            [spec.name for spec in signature.outputs],
+        )
+    except (RequestError, InferenceError) as error:
+        shapes = ", ".join(f"{s.name} {list(_warm_up_shape(s))}" for s in signature.inputs)
+        raise ArtifactError(
+            Reason.ARTIFACT_INVALID,
+            f"the model loads but does not answer a warm-up request ({shapes}): {error}",
+        ) from error
+
+
+def _warm_up_shape(spec: TensorSpec) -> tuple[int, ...]:
+    return tuple(1 if axis == ANY_LENGTH else axis for axis in spec.shape)
+
+
+def _warm_up_input(spec: TensorSpec) -> Array:
+    blank = "" if spec.datatype is Datatype.BYTES else 0
+    return np.full(_warm_up_shape(spec), blank, dtype=spec.datatype.dtype)
+
+
+def _spec(role: str, node: ort.NodeArg) -> TensorSpec:
+    datatype = _ONNX_TYPES.get(node.type)
+    if datatype is None:
+        raise ArtifactError(
+            Reason.ARTIFACT_INVALID,
+            f"{role} {node.name!r} is of type {node.type}, and only plain tensors can be served "
+            "(for a classifier of skl2onnx: convert with options={'zipmap': False})",
+        )
+    shape = tuple(
+        axis if isinstance(axis, int) and axis >= 0 else ANY_LENGTH for axis in node.shape
+    )
+    return TensorSpec(name=node.name, datatype=datatype, shape=shape)
+
+
+def _nothing_to_load(model_dir: Path) -> str:
+    paths = sorted(model_dir.iterdir()) if model_dir.is_dir() else []
+    found = [path.name for path in paths if not path.name.startswith(".")]
+    listing = ", ".join(found[:10]) or "nothing"
+    return (
+        f"the artifact holds no {MODEL_FILE} (found: {listing}); only ONNX is loaded: give the URI "
+        f"of one .onnx file, or of a directory with {MODEL_FILE} in it"
+    )
