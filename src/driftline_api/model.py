@@ -259,7 +259,12 @@ class ModelSpec(ApiType):
     runtime: Runtime = Field(default_factory=Runtime)
     """What serves the artifact. By default Driftline's own server for ONNX."""
 
-    replicas: Annotated[int, Field(ge=1, le=1000), _INT32] = 1
+    replicas: Annotated[
+        int,
+        Field(ge=1, le=1000),
+        _INT32,
+        Rule("self >= 1", "ask for at least 1: to stop serving, delete the Model"),
+    ] = 1
     """How many pods serve. Left out with `autoscaling`."""
 
     autoscaling: Autoscaling | None = None
