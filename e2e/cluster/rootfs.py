@@ -8,7 +8,7 @@ from e2e.cluster.layout import Layout
 from e2e.cluster.progress import run, step
 
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "python3", "python3-venv")
+PACKAGES = ("ca-certificates", "libstdc++6", "python3", "python3-venv")
 UNREAD = ("doc", "man", "info", "locale", "lintian", "bug", "common-licenses")
 """Directories of /usr/share that nobody reads in a container."""
 
