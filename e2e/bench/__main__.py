@@ -2,17 +2,17 @@
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from e2e.bench import report
 from e2e.bench.cases import Measured, Wanted, measure
 from e2e.bench.figures import figures_of
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
+from e2e.cluster.binaries import KUBE, build
+from e2e.cluster.layout import default_layout
 
 CASES = ("cold", "steady", "restart", "memory", "first-prediction")
 STEADY_SECONDS = 600.0
@@ -50,11 +50,6 @@ def _cases(text: str) -> list[str]:
     return words
 
 
-def kube_binary() -> Path:
-    """Return the binary that holds all programs of a cluster."""
-    return Path(os.environ["DRIFTLINE_KUBE"])
-
-
 def main() -> None:
     """Measure what was asked for."""
     args = parser().parse_args()
@@ -67,9 +62,19 @@ def main() -> None:
 def operator_figures(args: argparse.Namespace, tell: Callable[[str], None]) -> list[Figure]:
     """Return the figures of `operator`."""
     figures = []
-    for models in args.models:
+    if "first-prediction" in args.cases:
+        figures += _first_prediction(args, tell)
+    in_bulk = set(args.cases) - {"first-prediction"}
+    for models in args.models if in_bulk else ():
         figures += figures_of([_run(args, models, tell) for _ in range(args.runs)])
     return figures
+
+
+def _first_prediction(args: argparse.Namespace, tell: Callable[[str], None]) -> list[Figure]:
+    # Libraries that train models take seconds to import, and only this case needs them.
+    from e2e.bench import prediction  # noqa: PLC0415
+
+    return prediction.figures_of(args.runs, tell)
 
 
 def _run(args: argparse.Namespace, models: int, tell: Callable[[str], None]) -> Measured:
@@ -79,7 +84,7 @@ def _run(args: argparse.Namespace, models: int, tell: Callable[[str], None]) -> 
         restart="restart" in args.cases and first,
         steady_seconds=steady if "steady" in args.cases and first else 0.0,
     )
-    return asyncio.run(measure(kube_binary(), models, wanted, tell))
+    return asyncio.run(measure(build(default_layout(), KUBE), models, wanted, tell))
 
 
 def _teller() -> Callable[[str], None]:

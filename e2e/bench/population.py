@@ -73,5 +73,5 @@ async def _established(client: Client) -> None:
 
 async def _serves_models(client: Client) -> bool:
     crds = await client.list("CustomResourceDefinition")
-    conditions = [c for crd in crds for c in crd.get("status", {}).get("conditions", [])]
+    conditions = [c for crd in crds for c in crd.get("status", {}).get("conditions") or ()]
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
