@@ -43,10 +43,10 @@ def _columns(columns: list[Schema]) -> str:
 
 def _table(schema: Schema) -> str:
     rows = [
-        f"| `{path}` | {_type(field)} | {_default(field)} | {_description(field, required)} |"
+        f"| `{path}` | {_type(field)}{_default(field)} | {_description(field, required)} |"
         for path, field, required in walk(schema)
     ]
-    return "\n".join(["| field | type | default | |", "|---|---|---|---|", *rows])
+    return "\n".join(["| field | type | meaning |", "|---|---|---|", *rows])
 
 
 def walk(
@@ -93,7 +93,7 @@ def _bounds(field: Schema) -> str:
 
 def _default(field: Schema) -> str:
     default = field.get("default")
-    return f"`{default}`" if isinstance(default, str | int) else ""
+    return f", default `{default}`" if isinstance(default, str | int) else ""
 
 
 def _description(field: Schema, required: bool) -> str:
