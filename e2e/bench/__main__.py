@@ -9,6 +9,7 @@ from collections.abc import Callable
 from e2e.bench import report
 from e2e.bench.cases import Measured, Wanted, measure
 from e2e.bench.figures import figures_of
+from e2e.bench.method import WORDS
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
 from e2e.cluster.binaries import KUBE, build
@@ -18,12 +19,6 @@ CASES = ("cold", "steady", "restart", "memory", "first-prediction")
 STEADY_SECONDS = 600.0
 QUICK_STEADY_SECONDS = 60.0
 PAGE = CHECKOUT / "docs" / "benchmarks" / "operator.md"
-
-WORDS = """
-## What was done
-
-TODO
-"""
 
 
 def parser() -> argparse.ArgumentParser:

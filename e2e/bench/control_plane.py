@@ -63,6 +63,11 @@ class ControlPlane:
             audit_log=kubeconfig.with_name("audit.log"),
         )
 
+    @property
+    def etcd(self) -> str:
+        """Where its etcd listens."""
+        return self.kubeconfig.with_name("etcd.url").read_text()
+
 
 def free_port() -> int:
     """Return a port of loopback that is free now."""
@@ -86,6 +91,7 @@ def control_plane(kube: Path, directory: Path) -> Iterator[ControlPlane]:
     plane = _prepare(directory)
     etcd_port = free_port()
     etcd_url = f"http://127.0.0.1:{etcd_port}"
+    (directory / "etcd.url").write_text(etcd_url)
     etcd = _etcd_command(kube, directory, etcd_url)
     server = _server_command(kube, directory, etcd_url, plane)
     with (
