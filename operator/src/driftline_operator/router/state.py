@@ -85,6 +85,16 @@ def render_state(state: RouterState) -> dict[str, str]:
     return data | {name: at.isoformat() for name, at in times.items() if at}
 
 
+def models_concerned(before: RouterState, after: RouterState) -> list[str]:
+    """Return the Models of which the ConfigMap says something else than before."""
+    names = {*before.models, *after.models, *before.problems, *after.problems}
+    return sorted(name for name in names if _says(before, name) != _says(after, name))
+
+
+def _says(state: RouterState, name: str) -> tuple[ModelEntry | None, str | None]:
+    return state.models.get(name), state.problems.get(name)
+
+
 def _compact(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 

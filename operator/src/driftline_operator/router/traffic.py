@@ -7,7 +7,7 @@ contains exactly that hash.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from driftline_api.model import Traffic
@@ -53,10 +53,6 @@ class Acknowledged:
         return min(self.listeners, self.clusters, self.routes)
 
 
-#: What was heard from each router, by the last poll.
-RouterAcks = Mapping[RouterInstance, Acknowledged]
-
-
 def content_hash(traffic: Traffic) -> str:
     """Return the name of one state of a Model's traffic, wherever its port is.
 
@@ -72,26 +68,30 @@ def traffic_hash(traffic: Traffic, port: int) -> str:
     return f"{content_hash(traffic)}-{port}"
 
 
-def served_version(ready: Sequence[RouterInstance], acks: RouterAcks) -> int:
+def served_version(ready: Iterable[Acknowledged]) -> int:
     """Return the newest version that every Ready router serves, 0 where there is no router."""
-    nothing = Acknowledged()
-    return min((acks.get(router, nothing).version for router in ready), default=0)
+    return min((router.version for router in ready), default=0)
 
 
 def router_view(
-    model: str, uid: str, state: RouterState, ready: Sequence[RouterInstance], acks: RouterAcks
+    model: str, uid: str, state: RouterState, served: int, ready_replicas: int
 ) -> RouterView:
     """Return what the Model `model` with `uid` may know of its routers.
 
     An entry under another uid belongs to an earlier Model of the same name: its port is not ours.
+
+    Args:
+        model: its name.
+        uid: its uid.
+        state: what the ConfigMap says.
+        served: the newest version that every Ready router was heard to serve.
+        ready_replicas: Ready router pods in the namespace.
     """
     entry = state.models.get(model)
     if entry is None or entry.uid != uid:
-        problem = state.problems.get(model)
-        return RouterView(ready_replicas=len(ready), problem=problem)
-    served = served_version(ready, acks) >= entry.version
+        return RouterView(ready_replicas=ready_replicas, problem=state.problems.get(model))
     return RouterView(
         port=entry.port,
-        acknowledged=entry.hash if served else None,
-        ready_replicas=len(ready),
+        acknowledged=entry.hash if served >= entry.version else None,
+        ready_replicas=ready_replicas,
     )
