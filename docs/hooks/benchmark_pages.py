@@ -1,4 +1,4 @@
-"""Lists the pages of figures on the benchmarks' index, so that a new one is there by being there."""
+"""Lists the pages of figures on the benchmarks' index: a new one is there by being there."""
 
 from typing import Any, Final
 
