@@ -3,68 +3,99 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-from e2e.cluster import native, registry
+from e2e.cluster import registry, state
+from e2e.cluster.assembly import assemble, docker_only, loopback
+from e2e.cluster.current import Wish, current, given, wish_from
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.images import build_all
 from e2e.cluster.layout import Layout, default_layout
+from e2e.cluster.processes import boot_id, is_alive
 from e2e.cluster.progress import fail, say
-from e2e.cluster.recipes import CHECKOUT
-from e2e.cluster.state import Record, Standing, gather_facts, judge, load, locked
-from e2e.cluster.teardown import tear_down
+from e2e.cluster.up import ensure_up, prospect, take_down
 
 
-def up(layout: Layout) -> None:
+def up(layout: Layout, wish: Wish) -> None:
     began = time.monotonic()
-    with locked(layout):
-        record = load(layout)
-        standing = _standing(record)
-        if standing is Standing.LEFTOVER:
-            say("  · what is left of an earlier cluster is removed first")
-            tear_down(layout, record)
-        if record is not None and standing is Standing.OURS:
-            record = native.refresh(layout, record)
-        else:
-            record = native.bring_up(layout, CHECKOUT)
-    say(f"The cluster is up after {time.monotonic() - began:.0f} s: node ready, images loaded.")
-    say(f"  export KUBECONFIG={record.kubeconfig}")
-    say("  make cluster-down  stops it")
+    kubeconfig = ensure_up(layout, wish)
+    say(f"The cluster is up after {time.monotonic() - began:.0f} s.")
+    say(f"  export KUBECONFIG={kubeconfig}")
+    if given(layout, wish) is None:
+        say(f"  {layout.bin}/kubectl and helm fit its version")
+        say("  make cluster-down stops it")
 
 
-def down(layout: Layout) -> None:
-    with locked(layout):
-        record = load(layout)
-        if _standing(record) is Standing.FREE and not layout.state.exists():
-            say("No cluster is up.")
-            return
-        tear_down(layout, record)
-    say("The cluster is down.")
+def down(layout: Layout, wish: Wish) -> None:
+    if given(layout, wish) is not None:
+        say("KUBECONFIG names a cluster that is not ours to stop.")
+    elif take_down(layout):
+        say("The cluster is down, and nothing of it is left.")
+    else:
+        say("No cluster is up.")
 
 
-def images(layout: Layout) -> None:
-    with registry.running(layout):
-        for name, ref in build_all(layout, native.target(layout)).items():
-            say(f"{name:20} {ref}")
-
-
-def _standing(record: Record | None) -> Standing:
+def status(layout: Layout, wish: Wish) -> None:
+    cluster = given(layout, wish)
+    if cluster is not None:
+        say(f"given: {cluster.kubeconfig}")
+        return
+    record = state.load(layout)
     if record is None:
-        return Standing.FREE
-    return judge(record, gather_facts(record), CHECKOUT)
+        say("No cluster is up.")
+        return
+    say(f"{record.kind}, started by {record.checkout}, {'ready' if record.ready else 'unfinished'}")
+    say(f"  kubeconfig {record.kubeconfig}")
+    say(f"  logs       {layout.logs}")
+    for process in record.processes:
+        alive = record.boot == boot_id() and is_alive(process)
+        say(f"  {process.name:20} {process.pid:>8}  {'runs' if alive else 'gone'}")
+    for part, image in record.images.items():
+        say(f"  {part:20} {image}")
+
+
+def kubeconfig(layout: Layout, wish: Wish) -> None:
+    say(str(current(layout, wish).kubeconfig))
+
+
+def images(layout: Layout, wish: Wish) -> None:
+    for part, image in _images(layout, wish).items():
+        say(f"{part:12} {image}")
+
+
+def _images(layout: Layout, wish: Wish) -> dict[str, str]:
+    """Build for the cluster that runs, or else for the one that would be started."""
+    if given(layout, wish) is not None or state.load(layout) is not None:
+        return dict(build_all(layout, wish))
+    if prospect() is state.Kind.KIND:
+        return assemble(layout, docker_only())
+    with registry.running(layout):
+        return assemble(layout, loopback(layout))
+
+
+COMMANDS: dict[str, Callable[[Layout, Wish], None]] = {
+    "up": up,
+    "down": down,
+    "status": status,
+    "kubeconfig": kubeconfig,
+    "images": images,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster")
-    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "images"])
-    command = parser.parse_args().command
-    layout = default_layout()
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--kubeconfig", type=Path, help="a cluster that exists")
+    parser.add_argument("--registry", help="where its nodes pull from, and images are pushed to")
+    arguments = parser.parse_args()
+    environment = wish_from()
+    wish = Wish(
+        kubeconfig=arguments.kubeconfig or environment.kubeconfig,
+        registry=arguments.registry or environment.registry,
+    )
     try:
-        if command == "up":
-            up(layout)
-        elif command == "down":
-            down(layout)
-        elif command == "images":
-            images(layout)
+        COMMANDS[arguments.command](default_layout(), wish)
     except ClusterError as error:
         fail(error)
         return 1

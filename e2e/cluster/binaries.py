@@ -9,14 +9,14 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.cache import cached, digest_files
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.layout import Layout
+from e2e.cluster.layout import Layout, default_layout
 from e2e.cluster.progress import run, step
 
 MODULES = Path(__file__).parent / "go"
@@ -59,6 +59,7 @@ KUBE = Program(
     estimate="7 minutes",
 )
 COREDNS = Program(name="coredns", package=".", estimate="2 minutes")
+KIND_CLI = Program(name="kind", package="sigs.k8s.io/kind", estimate="30 s")
 HELM_CLI = Program(
     name="helm",
     package="helm.sh/helm/v3/cmd/helm",
@@ -85,6 +86,11 @@ def build(layout: Layout, program: Program) -> Path:
             run(argv, log=log, cwd=module, environ=environ, remedy="read the log; then try again")
 
     return cached(layout.cache, program.name, key, make)
+
+
+def helm(layout: Layout | None = None) -> Path:
+    """Return helm."""
+    return build(layout or default_layout(), HELM_CLI)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,8 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def _candidates() -> Iterator[str]:
-    for path in (shutil.which("go"), "/usr/local/go/bin/go", str(Path(sys.prefix) / "bin/go")):
+    packaged = Path(sysconfig.get_path("purelib"), "go/bin/go")
+    for path in (shutil.which("go"), "/usr/local/go/bin/go", str(packaged)):
         if path and Path(path).exists():
             yield path
 

@@ -33,9 +33,8 @@ def cached(cache: Path, name: str, key: str, make: Callable[[Path], None]) -> Pa
     `make` writes it to the path it is given; a crash in it leaves nothing under the key.
     """
     home = cache / name
-    home.mkdir(parents=True, exist_ok=True)
     final = home / key
-    with _alone(home / ".lock"):
+    with alone(home / ".lock"):
         if not final.exists():
             fresh = home / f".{key}.new"
             discard(fresh)
@@ -61,7 +60,9 @@ def _forget_old(home: Path, newest: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock among all processes of this machine; wait for it if need be."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,88 +1,53 @@
-"""All images, built where their inputs are new, and named by what they were made of."""
+"""What the current cluster's images are called, built and brought to it where they are new."""
 
-import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
-from e2e.cluster import registry
-from e2e.cluster.builder import Build, Builder
-from e2e.cluster.layout import Layout
-from e2e.cluster.progress import step
-from e2e.cluster.recipes import (
-    BASE,
-    Recipe,
-    base_recipe,
-    cluster_recipes,
-    lay_context,
-    project_recipes,
-    tag,
-)
-from e2e.cluster.wheels import wheelhouse
+import yaml
+
+from e2e.cluster import kind, native, state
+from e2e.cluster.assembly import assemble, registry_of
+from e2e.cluster.current import Cluster, Wish, current, wish_from
+from e2e.cluster.layout import Layout, default_layout
+from e2e.cluster.recipes import CHECKOUT
+
+S3_SERVER = "docker.io/chrislusf/seaweedfs:4.48"
+"""Upstream's image of the S3 server, for given clusters without a registry of ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where images are built and go to.
+def build_all(layout: Layout | None = None, wish: Wish | None = None) -> Mapping[str, str]:
+    """Return the image of each part: `operator`, `serving`, `router`, `seaweedfs`.
 
-    Attributes:
-        prefix: begins every name, without a slash at its end; empty for none.
-        loopback: the registry is ours, so it can be asked what it holds already, and bases come
-            from Debian's packages instead of a public registry.
-    """
-
-    builder: Builder
-    prefix: str
-    loopback: bool
-    push: bool = True
-
-
-def build_all(layout: Layout, target: Target) -> dict[str, str]:
-    """Build and push what is new.
-
-    Returns:
-        What each image is called: `driftline-operator`, `driftline-serving`, `envoy`, `seaweedfs`,
-        and on the loopback registry also what the node itself needs, `pause` and `coredns`.
+    On a cluster of ours, all are on its nodes when this returns. On a given one they are in the
+    registry that was named; without one they are the published images, which the chart names.
 
     Raises:
-        ClusterError: a build failed; it names the log.
+        ClusterError: no cluster runs, or a build failed.
     """
-    refs: dict[str, str] = {}
-    base = ""
-    if target.loopback:
-        base = _ensure(layout, target, base_recipe(layout), base="")
-        refs |= _build_each(layout, target, cluster_recipes(layout), base)
-    return refs | _build_each(layout, target, project_recipes(), base)
+    layout = layout or default_layout()
+    cluster = current(layout, wish or wish_from())
+    if cluster.kind is None:
+        return _for_given(layout, cluster)
+    record = state.load(layout)
+    assert record is not None
+    if cluster.kind is state.Kind.KIND:
+        return kind.refresh(layout, record).images
+    return native.refresh(layout, record).images
 
 
-def _build_each(
-    layout: Layout, target: Target, recipes: Iterable[Recipe], base: str
-) -> dict[str, str]:
-    return {recipe.name: _ensure(layout, target, recipe, base) for recipe in recipes}
+def _for_given(layout: Layout, cluster: Cluster) -> Mapping[str, str]:
+    if cluster.registry is None:
+        return {**published(), "seaweedfs": S3_SERVER}
+    return assemble(layout, registry_of(cluster.registry, layout, docker=kind.docker_answers()))
 
 
-def _ensure(layout: Layout, target: Target, recipe: Recipe, base: str) -> str:
-    version = tag(recipe, base)
-    ref = "/".join(part for part in (target.prefix, f"{recipe.name}:{version}") if part)
-    if target.loopback and registry.holds(recipe.name, version):
-        return ref
-    log = layout.cache / "log" / f"image-{recipe.name}.log"
-    log.unlink(missing_ok=True)
-    wheels = wheelhouse(layout, recipe.lock) if recipe.lock and target.loopback else None
-    with step(f"build the image {recipe.name}", log=log):
-        context = layout.cache / "context" / recipe.name
-        _lay_afresh(recipe, context)
-        args = {"BASE": base} if recipe.based and base else {}
-        target.builder.build(Build(ref=ref, context=context, args=args, wheelhouse=wheels), log)
-        shutil.rmtree(context)
-        if target.push:
-            target.builder.push(ref, log)
-    return ref
-
-
-def _lay_afresh(recipe: Recipe, context: Path) -> None:
-    shutil.rmtree(context, ignore_errors=True)
-    lay_context(recipe, context)
-
-
-__all__ = ["BASE", "Target", "build_all"]
+def published() -> dict[str, str]:
+    """Return the images that the chart names by itself."""
+    chart = CHECKOUT / "charts" / "driftline"
+    values = yaml.safe_load((chart / "values.yaml").read_text())["images"]
+    version = yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"]
+    return {
+        part: "/".join(filter(None, (image["registry"], image["repository"])))
+        + f":{image['tag'] or version}"
+        for part, image in values.items()
+        if part in {"operator", "serving", "router"}
+    }

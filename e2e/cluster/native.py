@@ -15,18 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from e2e.cluster import binaries, components, containerd, registry
-from e2e.cluster.builder import buildah
+from e2e.cluster.assembly import assemble, loopback
 from e2e.cluster.components import Component
 from e2e.cluster.dns import apply_dns, render_dns
 from e2e.cluster.errors import ClusterError, RefusedError
 from e2e.cluster.host import Host, check_port_free, inspect_host
-from e2e.cluster.images import Target, build_all
 from e2e.cluster.layout import Layout
 from e2e.cluster.network import raise_network, write_cni
 from e2e.cluster.pki import API_SERVER, make_pki, write_kubeconfig
-from e2e.cluster.processes import Running, boot_id, is_alive, spawn
+from e2e.cluster.processes import Running, boot_id, is_alive, spawn, stop
 from e2e.cluster.progress import step, wait_for
-from e2e.cluster.state import Kind, Record, save
+from e2e.cluster.state import Kind, Record, load, save
 
 NEEDED = ("containerd", "ctr", "runc", "iptables", "conntrack", "buildah", "mmdebstrap")
 
@@ -92,15 +91,10 @@ def prepare(layout: Layout) -> tuple[Path, dict[str, str]]:
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         kube = beside.submit(binaries.build, layout, binaries.KUBE)
-        images = build_all(layout, target(layout))
+        images = assemble(layout, loopback(layout))
         helm = binaries.build(layout, binaries.HELM_CLI)
-        _link(layout, kubectl=kube.result(), helm=helm)
+        _link(layout, kube=kube.result(), kubectl=kube.result(), helm=helm)
         return kube.result(), images
-
-
-def target(layout: Layout) -> Target:
-    """Return the loopback registry as the place that images go to."""
-    return Target(builder=buildah(layout), prefix=registry.REGISTRY, loopback=True)
 
 
 def refresh(layout: Layout, record: Record) -> Record:
@@ -110,6 +104,37 @@ def refresh(layout: Layout, record: Record) -> Record:
     fresh = replace(record, images=images)
     save(layout, fresh)
     return fresh
+
+
+def stop_program(layout: Layout, name: str) -> None:
+    """Stop one program of the running cluster, and leave it out of the record."""
+    record = _recorded(layout)
+    stop(process for process in record.processes if process.name == name)
+    rest = tuple(process for process in record.processes if process.name != name)
+    save(layout, replace(record, processes=rest))
+
+
+def restart_apiserver(layout: Layout) -> None:
+    """Start the API server again and wait until it is ready."""
+    start = Start(layout=layout, record=_recorded(layout), host=inspect_host())
+    program = start.program(components.apiserver(layout, layout.bin / "kube"))
+    _wait_for_api(layout, program)
+
+
+def _recorded(layout: Layout) -> Record:
+    record = load(layout)
+    if record is None:
+        raise ClusterError("no cluster runs", remedy="make cluster-up")
+    return record
+
+
+def _wait_for_api(layout: Layout, program: Running) -> None:
+    wait_for(
+        "the API server is ready",
+        lambda: _still(program, layout) and api_is_ready(layout),
+        seconds=120,
+        log=layout.logs / "apiserver.log",
+    )
 
 
 def load_images(layout: Layout, images: Mapping[str, str]) -> None:
@@ -146,12 +171,7 @@ def _start_node(start: Start, kube: Path) -> None:
         _start_containerd(start)
         for component in components.control_plane(layout, kube):
             program = start.program(component)
-        wait_for(
-            "the API server is ready",
-            lambda: _still(program, layout) and api_is_ready(layout),
-            seconds=120,
-            log=layout.logs / "apiserver.log",
-        )
+        _wait_for_api(layout, program)
     with step("start controllers, kube-proxy and kubelet"):
         for component in components.controllers(layout, kube):
             start.program(component)
@@ -190,10 +210,9 @@ def _start_dns(start: Start) -> None:
 
 
 def _dns_available(layout: Layout) -> bool:
-    path = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
     argv = [str(layout.bin / "kubectl"), "--kubeconfig", str(layout.kubeconfig), "wait"]
     argv += ["--for=condition=Available", "--timeout=1s", "--namespace=kube-system"]
-    argv += [f"deployment/{Path(path).name}"]
+    argv += ["deployment/coredns"]
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 

@@ -27,6 +27,17 @@ SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/bridge/bridge-nf-call-iptables": "1",
 }
+CHANGED_BY_NODE = (
+    "net/ipv4/conf/all/route_localnet",
+    "net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+    "net/netfilter/nf_conntrack_tcp_timeout_established",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+)
+"""What kube-proxy and the kubelet set, where they may."""
+
 CNI_RESULTS = Path("/var/lib/cni/results")
 
 
@@ -38,7 +49,8 @@ def raise_network() -> dict[str, str]:
     """
     if not Path("/proc/sys/net/bridge").exists():
         _run("modprobe", "br_netfilter")
-    before = {name: _sysctl(name).read_text().strip() for name in SYSCTLS}
+    names = [name for name in (*SYSCTLS, *CHANGED_BY_NODE) if _sysctl(name).exists()]
+    before = {name: _sysctl(name).read_text().strip() for name in names}
     for name, value in SYSCTLS.items():
         _sysctl(name).write_text(value)
     if not Path("/sys/class/net", BRIDGE).exists():
@@ -58,10 +70,17 @@ def lower_network(before: Mapping[str, str]) -> None:
             for table in ("filter", "nat", "mangle"):
                 _clean_table(program, table)
     for name, value in before.items():
-        if _sysctl(name).exists():
+        if _sysctl(name).exists() and _sysctl(name).read_text().strip() != value:
             _sysctl(name).write_text(value)
-    for result in CNI_RESULTS.glob(f"{NETWORK}-*"):
-        result.unlink()
+    _forget_results()
+
+
+def _forget_results() -> None:
+    """Remove what the plugins remember of our containers: one file by network of each."""
+    for ours in CNI_RESULTS.glob(f"{NETWORK}-*-eth0"):
+        container = ours.name.removeprefix(f"{NETWORK}-").removesuffix("-eth0")
+        for result in CNI_RESULTS.glob(f"*-{container}-*"):
+            result.unlink()
 
 
 def write_cni(layout: Layout) -> Path:

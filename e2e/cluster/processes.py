@@ -4,6 +4,7 @@ A process id alone names nothing for long: the kernel hands it out again. So eac
 start time too, in clock ticks since the boot, and the record of the cluster holds the boot.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -70,15 +71,21 @@ def spawn(
     return Running(name=name, pid=child.pid, started=seen[2] if seen else 0)
 
 
-def stop(processes: Iterable[Running], grace: float = 10.0) -> None:
-    """End the processes in the order given, each with `grace` seconds before it is killed."""
-    for process in processes:
-        if not is_alive(process):
-            continue
-        os.kill(process.pid, signal.SIGTERM)
-        if not _gone_within(process, grace):
-            os.kill(process.pid, signal.SIGKILL)
-            _gone_within(process, grace)
+def stop(processes: Iterable[Running], grace: float = 3.0) -> None:
+    """Tell all processes to end, in the order given, and kill those that have not in time."""
+    told = [process for process in processes if is_alive(process)]
+    for process in told:
+        _signal(process, signal.SIGTERM)
+    if not _gone_within(told, grace):
+        for process in told:
+            if is_alive(process):
+                _signal(process, signal.SIGKILL)
+        _gone_within(told, grace)
+
+
+def _signal(process: Running, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def children_of(parents: Iterable[int]) -> list[int]:
@@ -110,14 +117,15 @@ def kill(targets: Iterable[int]) -> None:
             continue
 
 
-def _gone_within(process: Running, seconds: float) -> bool:
+def _gone_within(processes: Iterable[Running], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        _reap(process.pid)
-        if not is_alive(process):
-            return True
+    waiting = list(processes)
+    while waiting and time.monotonic() < deadline:
+        for process in waiting:
+            _reap(process.pid)
+        waiting = [process for process in waiting if is_alive(process)]
         time.sleep(0.02)
-    return False
+    return not waiting
 
 
 def _reap(pid: int) -> None:

@@ -14,7 +14,6 @@ from e2e.cluster.layout import Layout
 from e2e.cluster.rootfs import base_tar
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-BASE = "driftline-base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +21,7 @@ class Recipe:
     """An image's inputs.
 
     Attributes:
+        part: what the image is to us.
         name: of the image, without registry and tag.
         dockerfile: its Dockerfile.
         files: where in the build's context each file or directory stands.
@@ -29,6 +29,7 @@ class Recipe:
         based: whether it stands on our base image, by `ARG BASE`.
     """
 
+    part: str
     name: str
     dockerfile: Path
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -67,14 +68,25 @@ def tag(recipe: Recipe, base: str) -> str:
 
 def base_recipe(layout: Layout) -> Recipe:
     """Return the image that the others stand on, from Debian's packages."""
-    return Recipe(name=BASE, dockerfile=_dockerfile("base"), files={"rootfs.tar": base_tar(layout)})
+    return Recipe(
+        part="base",
+        name="driftline-base",
+        dockerfile=_dockerfile("base"),
+        files={"rootfs.tar": base_tar(layout)},
+    )
 
 
 def cluster_recipes(layout: Layout) -> tuple[Recipe, ...]:
     """Return what a native node itself needs."""
     return (
-        Recipe(name="pause", dockerfile=_dockerfile("pause"), files={"pause": _pause(layout)}),
         Recipe(
+            part="pause",
+            name="pause",
+            dockerfile=_dockerfile("pause"),
+            files={"pause": _pause(layout)},
+        ),
+        Recipe(
+            part="coredns",
             name="coredns",
             dockerfile=_dockerfile("coredns"),
             files={"coredns": binaries.build(layout, binaries.COREDNS)},
@@ -88,12 +100,14 @@ def project_recipes() -> tuple[Recipe, ...]:
         _python_image("operator", "operator/src/driftline_operator"),
         _python_image("serving", "serving/src/driftline_serving", "serving/src/driftline_stats"),
         Recipe(
+            part="router",
             name="envoy",
             dockerfile=_dockerfile("envoy"),
             files={"envoy": _packaged("envoy", "envoy")},
             based=True,
         ),
         Recipe(
+            part="seaweedfs",
             name="seaweedfs",
             dockerfile=_dockerfile("seaweedfs"),
             files={"weed": Path(sysconfig.get_path("scripts"), "weed")},
@@ -106,6 +120,7 @@ def _python_image(name: str, *packages: str) -> Recipe:
     lock = CHECKOUT / "requirements" / f"{name}.txt"
     places = ("src/driftline_api", *packages)
     return Recipe(
+        part=name,
         name=f"driftline-{name}",
         dockerfile=_dockerfile(name),
         files={

@@ -10,6 +10,7 @@ import enum
 import fcntl
 import json
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,13 +19,14 @@ from e2e.cluster.errors import RefusedError
 from e2e.cluster.layout import Layout
 from e2e.cluster.processes import Running, boot_id, is_alive
 
+KIND_NAME = "driftline-e2e"
+
 
 class Kind(enum.StrEnum):
-    """Where the cluster comes from."""
+    """What we bring up ourselves."""
 
     NATIVE = "native"
     KIND = "kind"
-    GIVEN = "given"
 
 
 class Standing(enum.Enum):
@@ -64,23 +66,45 @@ class Facts:
 
     Attributes:
         checkout_exists: the directory that started the cluster is still there.
-        alive: how many of the recorded processes run.
+        alive: how many of the recorded processes, or of kind's nodes, run.
         expected: how many were recorded.
+        debris: files of a cluster lie about, with or without a record.
     """
 
-    checkout_exists: bool
-    alive: int
-    expected: int
+    checkout_exists: bool = False
+    alive: int = 0
+    expected: int = 0
+    debris: bool = False
 
 
-def gather_facts(record: Record) -> Facts:
+def gather_facts(layout: Layout, record: Record | None) -> Facts:
     """Look whether the checkout and the processes of a record still exist."""
-    same_boot = record.boot == boot_id()
+    if record is None:
+        return Facts(debris=layout.state.exists())
     return Facts(
         checkout_exists=Path(record.checkout).is_dir(),
-        alive=sum(is_alive(process) for process in record.processes) if same_boot else 0,
-        expected=len(record.processes),
+        alive=_count_alive(record),
+        expected=1 if record.kind is Kind.KIND else len(record.processes),
+        debris=True,
     )
+
+
+def _count_alive(record: Record) -> int:
+    if record.kind is Kind.KIND:
+        return int(kind_node_runs())
+    if record.boot != boot_id():
+        return 0
+    return sum(is_alive(process) for process in record.processes)
+
+
+def kind_node_runs() -> bool:
+    """Tell whether Docker runs the node of our kind cluster."""
+    argv = ["docker", "inspect", "--format={{.State.Running}}", f"{KIND_NAME}-control-plane"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.stdout.strip() == "true"
 
 
 def judge(record: Record | None, facts: Facts, checkout: Path) -> Standing:
@@ -90,7 +114,7 @@ def judge(record: Record | None, facts: Facts, checkout: Path) -> Standing:
         RefusedError: the cluster is another checkout's, which exists, and so do its processes.
     """
     if record is None:
-        return Standing.FREE
+        return Standing.LEFTOVER if facts.debris else Standing.FREE
     if Path(record.checkout) == checkout:
         whole = record.ready and facts.alive == facts.expected
         return Standing.OURS if whole else Standing.LEFTOVER
@@ -98,7 +122,7 @@ def judge(record: Record | None, facts: Facts, checkout: Path) -> Standing:
         return Standing.LEFTOVER
     raise RefusedError(
         f"the checkout {record.checkout} runs a cluster on this machine "
-        f"({facts.alive} processes), and there is room for one",
+        f"({facts.alive} of its processes are alive), and there is room for one",
         remedy=f"make -C {record.checkout} cluster-down",
     )
 
@@ -134,7 +158,16 @@ def locked(layout: Layout) -> Iterator[None]:
         RefusedError: another command is changing it.
     """
     layout.lock.parent.mkdir(parents=True, exist_ok=True)
-    with layout.lock.open("a+") as handle:
+    with _lock_held(layout.lock):
+        try:
+            yield
+        finally:
+            layout.lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _lock_held(path: Path) -> Iterator[None]:
+    with path.open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

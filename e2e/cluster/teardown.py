@@ -21,6 +21,8 @@ from e2e.cluster.state import Record
 CGROUPS = Path("/sys/fs/cgroup")
 POD_CGROUPS = ("kubepods", "kubepods.slice")
 CONTAINER_LOGS = Path("/var/log/containers")
+FIXED_DIRECTORIES = (CONTAINER_LOGS, Path("/var/lib/kubelet"), Path("/var/lib/cni"))
+"""Made by kubelet and plugins wherever their own directories are."""
 
 
 def tear_down(layout: Layout, record: Record | None) -> None:
@@ -33,6 +35,8 @@ def tear_down(layout: Layout, record: Record | None) -> None:
     lower_network(record.sysctls if record else {})
     remove_cgroups()
     _remove_container_logs(layout)
+    for home in FIXED_DIRECTORIES:
+        _remove_if_empty(home)
     for home in (layout.run, layout.state):
         shutil.rmtree(home, ignore_errors=True)
 
@@ -84,12 +88,12 @@ def remove_cgroups() -> None:
     for root in roots:
         for name in POD_CGROUPS:
             if (root / name).is_dir():
-                _remove_tree_of_groups(root / name)
+                _remove_if_empty(root / name)
 
 
-def _remove_tree_of_groups(group: Path) -> None:
-    # A control group is removed as a directory, from the leaves up; its files are not files.
-    for home, _, _ in os.walk(group, topdown=False):
+def _remove_if_empty(tree: Path) -> None:
+    """Remove directories from the leaves up. A control group's files do not count as such."""
+    for home, _, _ in os.walk(tree, topdown=False):
         with contextlib.suppress(OSError):
             Path(home).rmdir()
 

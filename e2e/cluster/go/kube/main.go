@@ -1,6 +1,6 @@
 // Command kube holds every program of a one-node Kubernetes cluster in one binary, so that one
 // link step and one cached file bring them all. The program is the base name under which it is
-// called (a symlink `kubectl`) or else the first argument.
+// called (a symlink `kubectl`) or else the first argument, where `kube-` may be left out.
 package main
 
 import (
@@ -54,9 +54,11 @@ func main() {
 		os.Exit(program())
 	}
 	if len(os.Args) > 1 {
-		if program, named := programs[os.Args[1]]; named {
-			os.Args = os.Args[1:]
-			os.Exit(program())
+		for _, name := range []string{os.Args[1], "kube-" + os.Args[1]} {
+			if program, named := programs[name]; named {
+				os.Args = os.Args[1:]
+				os.Exit(program())
+			}
 		}
 	}
 	fmt.Fprintf(os.Stderr, "usage: %s PROGRAM [flags], PROGRAM one of %s\n", os.Args[0], names())
