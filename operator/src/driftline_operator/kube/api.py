@@ -60,7 +60,7 @@ class Api(Protocol):
     async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply with our field manager; creates what is not there.
 
-        A `metadata.resourceVersion` or `metadata.uid` in the manifest is a precondition.
+        A `metadata.resourceVersion` in the manifest is a precondition; nothing is created then.
 
         Args:
             manifest: all that we want to be said of the object, and nothing else.
