@@ -63,7 +63,15 @@ KIND_CLI = Program(name="kind", package="sigs.k8s.io/kind", estimate="30 s")
 HELM_CLI = Program(
     name="helm",
     package="helm.sh/helm/v3/cmd/helm",
-    versions=(f"helm.sh/helm/v3/internal/version.version={HELM}",),
+    versions=(
+        f"helm.sh/helm/v3/internal/version.version={HELM}",
+        # Without these it takes itself for one that renders for Kubernetes 1.20.
+        *(
+            f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("chartutil", "lint/rules")
+            for part, number in zip(("Major", "Minor"), KUBERNETES[1:].split("."), strict=False)
+        ),
+    ),
     estimate="2 minutes",
 )
 

