@@ -70,9 +70,9 @@ class ApiServer:
             with refused:
                 return _refusal(refused)
 
-    def apply(self, path: str, manifest: Mapping[str, Any], *, manager: str = "test") -> Answer:
+    def apply(self, path: str, manifest: Mapping[str, Any], *, force: bool = False) -> Answer:
         """Apply server-side, as `kubectl apply --server-side` does."""
-        query = f"fieldManager={manager}&fieldValidation=Strict"
+        query = f"fieldManager=test&fieldValidation=Strict&force={str(force).lower()}"
         return self.request("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
 
 
