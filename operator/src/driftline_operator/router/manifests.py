@@ -189,16 +189,16 @@ def envoy_args(
     bootstrap: str, threads: int, node: str = "$(POD_NAMESPACE)/$(POD_NAME)"
 ) -> list[str]:
     """Return Envoy's command line. The kubelet fills in the node's id."""
-    return [
-        f"--config-path={bootstrap}",
-        f"--service-node={node}",
-        f"--service-cluster={ROUTER}",
-        f"--concurrency={threads}",
-        "--disable-hot-restart",
-        "--log-level=warning",
-        "--drain-time-s=30",
-        "--drain-strategy=immediate",
-    ]
+    options = {
+        "--config-path": bootstrap,
+        "--service-node": node,
+        "--service-cluster": ROUTER,
+        "--concurrency": str(threads),
+        "--log-level": "warning",
+        "--drain-time-s": "30",
+        "--drain-strategy": "immediate",
+    }
+    return ["--disable-hot-restart", *(word for option in options.items() for word in option)]
 
 
 def concurrency(resources: Mapping[str, Any]) -> int:

@@ -1,0 +1,213 @@
+"""The real Envoy, the real xDS feed, and small servers in the place of model servers."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from driftline_operator.core.store import Store
+from driftline_operator.router.bootstrap import Ports, render_bootstrap
+from driftline_operator.router.inputs import Endpoint, Locate
+from driftline_operator.router.manifests import envoy_args
+from driftline_operator.router.stats import (
+    OUTCOMES_QUERY,
+    VERSIONS_QUERY,
+    Reported,
+    parse_outcomes,
+    parse_versions,
+)
+from driftline_operator.router.traffic import Acknowledged
+from driftline_operator.shell.xds import Patience, XdsFeed
+from tests.router.builders import NAMESPACE
+
+ENVOY = Path(sys.executable).parent / "envoy"
+QUICK = Patience(unchanged=1.0, incoherent=0.1, rejected=0.2, tick=0.02)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def eventually(what: str, check: Callable[[], Any], within: float = 15.0) -> Any:
+    """Return the first true result of `check`, which may be a coroutine function."""
+    until = time.monotonic() + within
+    result: Any = None
+    while time.monotonic() < until:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            result = check()
+            result = await result if asyncio.iscoroutine(result) else result
+            if result:
+                return result
+        await asyncio.sleep(0.03)
+    message = f"{what}: not within {within} s, last seen {result!r}"
+    raise AssertionError(message)
+
+
+@dataclass(slots=True)
+class Upstream:
+    """A server that answers in the place of one revision, and says what it was asked."""
+
+    name: str
+    port: int = field(default_factory=free_port)
+    healthy: bool = True
+    status: int = 200
+    delay: float = 0.0
+    served: int = 0
+    _runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        """Stop listening and close all connections."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.path == "/v2/health/ready":
+            return web.Response(status=200 if self.healthy else 503)
+        await request.read()
+        await asyncio.sleep(self.delay)
+        self.served += 1
+        said = {"by": self.name, "headers": {k.lower(): v for k, v in request.headers.items()}}
+        return web.json_response(said, status=self.status)
+
+
+@dataclass(slots=True)
+class Feed:
+    """The xDS feed on a port of its own, which survives a stop and a start."""
+
+    store: Store
+    locate: Locate
+    port: int = field(default_factory=free_port)
+    requests: int = 0
+    _runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Serve."""
+        app = XdsFeed(self.store, lambda _: self.locate, QUICK).application()
+        app.middlewares.append(self._count())
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        """Be as an operator that is down."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _count(self) -> Any:
+        @web.middleware
+        async def count(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.requests += 1
+            response: web.StreamResponse = await handler(request)
+            return response
+
+        return count
+
+
+@dataclass(slots=True)
+class Router:
+    """A running Envoy with our bootstrap."""
+
+    ports: Ports
+    config: Path
+    http: aiohttp.ClientSession
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the process; this does not wait for readiness."""
+        args = envoy_args(str(self.config), 1, node=f"{NAMESPACE}/router-1")
+        with self.config.with_suffix(".log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                str(ENVOY), *args, stdout=log, stderr=log
+            )
+
+    async def stop(self) -> None:
+        """End the process, whatever it does."""
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def ready(self) -> bool:
+        """Ask what the kubelet asks."""
+        assert self.process
+        assert self.process.returncode is None, self.config.with_suffix(".log").read_text()
+        return await self.status(f"http://127.0.0.1:{self.ports.ready}/ready") == 200
+
+    async def status(self, url: str, method: str = "GET") -> int:
+        """Return the status of a request, 0 where the connection is refused."""
+        try:
+            async with self.http.request(method, url) as response:
+                return response.status
+        except aiohttp.ClientConnectionError:
+            return 0
+
+    async def stats(self, query: str) -> str:
+        """Return an answer of the statistics listener."""
+        url = f"http://127.0.0.1:{self.ports.stats}{query}"
+        async with self.http.get(url) as response:
+            assert response.status == 200
+            return await response.text()
+
+    async def acknowledged(self) -> Acknowledged:
+        """Return the versions that it reports."""
+        return parse_versions(await self.stats(VERSIONS_QUERY))
+
+    async def reported(self) -> Reported:
+        """Return the outcomes that it has counted."""
+        return parse_outcomes(await self.stats(OUTCOMES_QUERY))
+
+
+@contextlib.asynccontextmanager
+async def running(*servers: Upstream | Feed) -> AsyncIterator[None]:
+    """Start servers, and stop them whatever happens."""
+    async with contextlib.AsyncExitStack() as stack:
+        for server in servers:
+            stack.push_async_callback(server.stop)
+            await server.start()
+        yield
+
+
+@contextlib.asynccontextmanager
+async def a_router(directory: Path, xds_port: int) -> AsyncIterator[Router]:
+    """Start an Envoy that asks 127.0.0.1:`xds_port`, and end it."""
+    ports = Ports(ready=free_port(), stats=free_port(), admin=free_port())
+    config = directory / "envoy.json"
+    config.write_text(json.dumps(render_bootstrap("127.0.0.1", xds_port, ports)))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        router = Router(ports=ports, config=config, http=http)
+        await router.start()
+        try:
+            yield router
+        finally:
+            await router.stop()
+
+
+def at(upstreams: Mapping[str, Upstream]) -> Locate:
+    """Return where each revision is served; an unknown one nowhere."""
+    nowhere = free_port()
+    return lambda revision: Endpoint(
+        host="127.0.0.1",
+        port=upstreams[revision].port if revision in upstreams else nowhere,
+    )
