@@ -12,7 +12,6 @@ from typing import Protocol
 
 from driftline_api.names import MANIFEST_HASH
 from driftline_operator.core.compare import is_contained, manifest_hash, merge_patch, stamped
-from driftline_operator.core.controller import Snapshot
 from driftline_operator.core.events import write_event
 from driftline_operator.core.ownership import (
     is_adopted,
@@ -37,8 +36,11 @@ from driftline_operator.kube.api import Api
 log = logging.getLogger(__name__)
 
 
-class Knowledge(Snapshot, Protocol):
+class Knowledge(Protocol):
     """The Store, as the executor needs it: what was written is known at once."""
+
+    def get(self, ref: ObjectRef) -> Manifest | None:
+        """Return the object, or None."""
 
     def put(self, manifest: Manifest) -> object:
         """Take in a state of an object."""

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
+from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Controller, Snapshot
 from driftline_operator.core.executor import Executor
 from driftline_operator.core.plan import Key
@@ -19,15 +18,7 @@ log = logging.getLogger(__name__)
 #: ours and so not watched; nor is a quota that is raised or a policy that is mended.
 RETRY_REFUSED: Final = 60.0
 
-Outcome = Literal["done", "nothing", "failed", "bug"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """Time as a parameter. `now` is UTC and for people, `monotonic` is for waiting."""
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
+Outcome = Literal["done", "failed", "bug"]
 
 
 class Observer(Protocol):
