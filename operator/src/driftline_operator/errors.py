@@ -2,6 +2,7 @@
 
     DriftlineError
     ├── TerminalError            the user must act; not retried until something changes
+    │   ├── ConfigError          the installation's settings do not make sense
     │   └── RefusedError         the API server understood and said no (invalid, forbidden)
     └── TransientError           retried with backoff
         ├── ConflictError        the object changed since it was read, or a precondition failed
@@ -20,6 +21,10 @@ class DriftlineError(Exception):
 
 class TerminalError(DriftlineError):
     """Only the user can mend this."""
+
+
+class ConfigError(TerminalError):
+    """A setting is missing or cannot be read."""
 
 
 class RefusedError(TerminalError):

@@ -1,0 +1,85 @@
+"""What the installation says, by environment variables."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from driftline_operator.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorConfig:
+    """The settings of one operator process, each an environment variable of the chart's.
+
+    Attributes:
+        namespace: the release's, where the Lease lies.
+        watch_namespaces: whose Models are served; empty for all.
+        xds_host: the name under which routers reach any replica.
+    """
+
+    pod_name: str
+    namespace: str
+    serving_image: str
+    router_image: str
+    xds_host: str
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    watch_namespaces: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+    router_replicas: int = 2
+    router_resources: Mapping[str, Any] = field(default_factory=dict)
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Raises:
+            ConfigError: one is missing or cannot be read; the message names it.
+        """
+        namespace = _required(environ, "POD_NAMESPACE")
+        return cls(
+            pod_name=_required(environ, "POD_NAME"),
+            namespace=namespace,
+            serving_image=_required(environ, "DRIFTLINE_SERVING_IMAGE"),
+            router_image=_required(environ, "DRIFTLINE_ROUTER_IMAGE"),
+            xds_host=environ.get("DRIFTLINE_XDS_HOST") or f"driftline-operator.{namespace}.svc",
+            image_pull_policy=environ.get("DRIFTLINE_IMAGE_PULL_POLICY") or "IfNotPresent",
+            image_pull_secrets=_words(environ, "DRIFTLINE_IMAGE_PULL_SECRETS"),
+            watch_namespaces=_words(environ, "DRIFTLINE_WATCH_NAMESPACES"),
+            cluster_domain=environ.get("DRIFTLINE_CLUSTER_DOMAIN") or "cluster.local",
+            router_replicas=_count(environ, "DRIFTLINE_ROUTER_REPLICAS", 2),
+            router_resources=_object(environ, "DRIFTLINE_ROUTER_RESOURCES"),
+            log_level=(environ.get("DRIFTLINE_LOG_LEVEL") or "INFO").upper(),
+        )
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name)
+    if not value:
+        raise ConfigError(f"set {name}: the operator cannot run without it")
+    return value
+
+
+def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    words = (word.strip() for word in environ.get(name, "").split(","))
+    return tuple(word for word in words if word)
+
+
+def _count(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name} is {text!r}, not a number of 1 or more")
+    return int(text)
+
+
+def _object(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    text = environ.get(name) or "{}"
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name} is {text!r}, not a JSON object")
+    return value
