@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import orjson
 
@@ -11,8 +12,11 @@ from driftline_serving.server import tensor_binary, tensor_json
 from driftline_serving.server.fields import Fields
 from driftline_serving.server.tensors import Array, Signature, TensorSpec
 
-#: How orjson is told that some floats are none of JSON's: Python's own reader takes them.
+#: Tokens that orjson refuses, being none of JSON's; Python's own reader takes them.
 _BARE_TOKENS = (b"NaN", b"Infinity")
+
+#: An empty axis does not make the others small: numpy refuses shapes beyond its address space.
+_MOST_ELEMENTS = 2**40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +178,8 @@ def _checked_shape(given: Fields, spec: TensorSpec) -> tuple[int, ...]:
             f"{given.where}: datatype is {datatype}, the model takes {spec.datatype.value}"
         )
     shape = given.integers("shape")
+    if prod(max(axis, 1) for axis in shape) > _MOST_ELEMENTS:
+        raise RequestError(f"{given.where}: shape {list(shape)} is larger than any request")
     if not spec.admits(shape):
         raise RequestError(
             f"{given.where}: shape is {list(shape)}, the model takes {list(spec.shape)}"

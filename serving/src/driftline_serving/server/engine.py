@@ -1,5 +1,6 @@
 """Runs a model on arrays. Knows nothing of protocols."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,9 @@ _LOAD_ERRORS = (
     ort_errors.ModelRequiresCompilation,
 )
 _FATAL_ONLY = 4
+_NO_MEMORY = re.compile(r"allocat|bad_alloc|out of memory", re.IGNORECASE)
+#: `/file.h:563 void onnxruntime::Function(...) ` at the start of an operator's words.
+_SOURCE_LOCATION = re.compile(r"^/\S+:\d+ .*?\) ")
 
 
 class Engine(Protocol):
@@ -79,10 +83,8 @@ class OnnxEngine:
         """See `Engine`."""
         try:
             return [np.asarray(found) for found in self._session.run(list(outputs), dict(inputs))]
-        except ort_errors.InvalidArgument as error:
-            raise RequestError(f"the model does not accept these values: {error}") from error
-        except _RUN_ERRORS as error:
-            raise InferenceError(f"the model failed on this request: {error}") from error
+        except (*_RUN_ERRORS, ort_errors.InvalidArgument) as error:
+            raise _run_error(str(error)) from error
 
 
 def load(model_dir: Path, threads: int) -> OnnxEngine:
@@ -106,7 +108,8 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:
         raise ArtifactError(
-            Reason.ARTIFACT_INVALID, f"ONNX Runtime cannot load {MODEL_FILE}: {error}"
+            Reason.ARTIFACT_INVALID,
+            f"ONNX Runtime cannot load {MODEL_FILE} (is it whole, and ONNX?): {error}",
         ) from error
     engine = OnnxEngine(session)
     warm_up(engine)
@@ -131,6 +134,23 @@ def warm_up(engine: Engine) -> None:
             Reason.ARTIFACT_INVALID,
             f"the model loads but does not answer a warm-up request ({shapes}): {error}",
         ) from error
+
+
+def _run_error(text: str) -> RequestError | InferenceError:
+    """Whose fault it is that a run failed.
+
+    Names, types and fixed axes were checked, and the model has answered its warm-up: what an
+    operator of the graph then refuses are these values, or lengths of axes that do not go together.
+    Memory that ran out is our fault, and so is whatever no operator said.
+    """
+    _, _, said = text.partition("Status Message: ")
+    if not said and "INVALID_ARGUMENT" in text:
+        said = text
+    if not said or _NO_MEMORY.search(said):
+        return InferenceError(f"the model failed on this request: {text}")
+    return RequestError(
+        f"the model does not accept these values: {_SOURCE_LOCATION.sub('', said).strip()}"
+    )
 
 
 def _warm_up_shape(spec: TensorSpec) -> tuple[int, ...]:

@@ -61,9 +61,7 @@ class HttpTransport:
 
 def _application(service: InferenceService, max_body_bytes: int) -> web.Application:
     endpoints = _Endpoints(service, max_body_bytes)
-    application = web.Application(
-        middlewares=[endpoints.answer_errors], client_max_size=max_body_bytes
-    )
+    application = web.Application(middlewares=[endpoints.answer], client_max_size=max_body_bytes)
     application.router.add_get("/v2", endpoints.server_metadata)
     application.router.add_get("/v2/health/live", endpoints.live)
     application.router.add_get("/v2/health/ready", endpoints.ready)
@@ -71,7 +69,6 @@ def _application(service: InferenceService, max_body_bytes: int) -> web.Applicat
         application.router.add_get(model, endpoints.model_metadata)
         application.router.add_get(f"{model}/ready", endpoints.model_ready)
         application.router.add_post(f"{model}/infer", endpoints.infer)
-    application.on_response_prepare.append(endpoints.close_while_draining)
     return application
 
 
@@ -112,7 +109,14 @@ class _Endpoints:
         return _body(inferred.body, {PREDICTION_ID_HEADER: inferred.prediction_id, **self._about})
 
     @web.middleware
-    async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer; while draining, tell clients on kept connections to come back on another one."""
+        response = await self._answer_errors(request, handler)
+        if self._service.phase is Phase.DRAINING:
+            response.force_close()
+        return response
+
+    async def _answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Say every error in the protocol's form, and none with a traceback."""
         try:
             return await handler(request)
@@ -125,13 +129,6 @@ class _Endpoints:
         except Exception:
             log.exception("%s %s", request.method, request.path)
             return _error("internal error; the server's log has it", 500)
-
-    async def close_while_draining(
-        self, _request: web.Request, response: web.StreamResponse
-    ) -> None:
-        """Tell clients on kept connections to come back on another one."""
-        if self._service.phase is Phase.DRAINING:
-            response.force_close()
 
 
 def _model_and_version(request: web.Request) -> tuple[str, str | None]:
