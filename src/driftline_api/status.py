@@ -100,8 +100,14 @@ class RevisionStatus(ApiType):
     role: Literal["Stable", "Candidate", "Previous"]
     """What it is now."""
 
+    port: Annotated[int, Field(ge=1, le=65535), Extension({"format": "int32"})] = 8080
+    """Where its pods serve HTTP."""
+
     ready_replicas: Count = 0
     """Pods of it that are ready."""
+
+    idle_since: Time | None = None
+    """Since when no router sends it requests; absent where one may, or it has no pods."""
 
 
 class ModelStatus(ApiType):
