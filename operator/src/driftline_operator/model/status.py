@@ -1,0 +1,126 @@
+"""Writes a decision down as status."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from driftline_api import API_VERSION
+from driftline_api.conditions import ConditionType
+from driftline_api.model import Condition, ModelStatus, RevisionStatus
+from driftline_operator.core.plan import ObjectRef, StatusWrite
+from driftline_operator.model.assess import Verdict, judge_ready, judge_reconciling, judge_rollout
+from driftline_operator.model.case import Case
+from driftline_operator.model.clock import written
+from driftline_operator.model.observed import Observed, Record, Subject
+from driftline_operator.model.revision import by_number
+from driftline_operator.model.stalls import find_stall
+from driftline_operator.model.template import Identity, pod_labels
+from driftline_operator.model.works import find_work
+
+MOST_LISTED = 32
+
+
+def render_status(case: Case, records: Sequence[Record]) -> ModelStatus:
+    """Return the status; `records` are the revisions that are kept."""
+    observed, decision = case.observed, case.decision
+    model, rollout = observed.model, decision.rollout
+    shown = rollout.stable or rollout.target
+    workload = observed.workloads.get(shown or "")
+    serving = next((each for each in records if each.name == shown), None)
+    return ModelStatus(
+        observed_generation=model.generation,
+        **_summary(case),
+        url=f"http://{model.name}.{model.namespace}.svc",
+        stable_revision=rollout.stable,
+        target_revision=rollout.target,
+        target_since=written(decision.since) if decision.since else None,
+        digest=serving.pinned.digest if serving else model.status.digest,
+        replicas=workload.total if workload else 0,
+        ready_replicas=workload.ready if workload else 0,
+        selector=_selector(model, shown),
+        traffic=rollout.traffic,
+        revisions=_revisions(case, records),
+    )
+
+
+def _summary(case: Case) -> dict[str, str | list[Condition]]:
+    """Return phase, message and conditions."""
+    stall, work = find_stall(case), find_work(case)
+    ready = judge_ready(case, stall)
+    stalled = Verdict(status="True", reason=stall.reason, message=stall.message) if stall else None
+    verdicts = {
+        ConditionType.READY: ready,
+        ConditionType.RECONCILING: judge_reconciling(stall, work),
+        ConditionType.STALLED: stalled,
+        ConditionType.ROLLOUT_SUCCEEDED: judge_rollout(case, stall),
+    }
+    told = stall or work or ready
+    unavailable = "Unavailable" if ready.status == "False" else "Promoted"
+    phase = "Stalled" if stall else work.phase if work else unavailable
+    conditions = [_condition(case, kind, verdict) for kind, verdict in verdicts.items() if verdict]
+    return {"phase": phase, "message": told.message, "conditions": conditions}
+
+
+def _condition(case: Case, kind: ConditionType, verdict: Verdict) -> Condition:
+    """Return a condition; its time moves when its status does, and only then."""
+    model = case.observed.model
+    before = next((each for each in model.status.conditions if each.type == kind), None)
+    same = before is not None and before.status == verdict.status
+    return Condition(
+        type=kind,
+        status=verdict.status,
+        reason=verdict.reason,
+        message=verdict.message,
+        observed_generation=model.generation,
+        last_transition_time=before.last_transition_time if before and same else written(case.now),
+    )
+
+
+def _selector(model: Subject, revision: str | None) -> str:
+    if revision is None:
+        return ""
+    labels = pod_labels(Identity(model=model.name, revision=revision))
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def _revisions(case: Case, records: Sequence[Record]) -> list[RevisionStatus]:
+    """Return the revisions, newest first."""
+    idle = case.decision.rollout.idle
+    return [
+        RevisionStatus(
+            name=record.name,
+            number=record.number,
+            uri=record.pinned.uri,
+            digest=record.pinned.digest,
+            role=_role(case, record.name),
+            port=record.port,
+            ready_replicas=case.ready(record.name),
+            idle_since=written(idle[record.name]) if record.name in idle else None,
+        )
+        for record in reversed(by_number(records))
+    ][:MOST_LISTED]
+
+
+def _role(case: Case, revision: str) -> Literal["Stable", "Candidate", "Previous"]:
+    if revision == case.stable:
+        return "Stable"
+    return "Candidate" if revision == case.target else "Previous"
+
+
+def write_status(observed: Observed, status: ModelStatus) -> StatusWrite | None:
+    """Return the write of a status, None where it says what is written already."""
+    model = observed.model
+    if status == model.status:
+        return None
+    return StatusWrite(
+        ref=model_ref(model),
+        uid=model.uid,
+        resource_version=model.resource_version,
+        status=status.model_dump(mode="json", by_alias=True, exclude_none=True),
+    )
+
+
+def model_ref(model: Subject) -> ObjectRef:
+    """Return the reference of the Model."""
+    return ObjectRef(
+        api_version=API_VERSION, kind="Model", namespace=model.namespace, name=model.name
+    )
