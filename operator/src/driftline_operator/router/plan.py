@@ -81,7 +81,7 @@ def next_state(observed: Observed, now: datetime) -> RouterState:
         Routed(wanted=observed.models[name], port=held.port)
         for name, held in sorted(allocation.held.items())
     ]
-    changed = configuration_hash(routed) != state.hash
+    changed = configuration_hash(routed) != state.hash or state.version < _highest(state)
     version = _next_version(state, now) if changed else state.version
     after = RouterState(
         version=version,
@@ -100,13 +100,20 @@ def _allocated(state: RouterState) -> Allocation:
     return Allocation(held=held, freed=state.freed)
 
 
+def _highest(state: RouterState) -> int:
+    """Return the least that the version can be; more than it is if a person wrote it smaller."""
+    return max((entry.version for entry in state.models.values()), default=1)
+
+
 def _next_version(state: RouterState, now: datetime) -> int:
     """Return the next number.
 
     The first is the time, in seconds: should the ConfigMap be lost, the count goes on above
     what routers have already seen, since it grows more slowly than time on the whole.
     """
-    return state.version + 1 if state.version else int(now.timestamp())
+    if not state.version:
+        return max(int(now.timestamp()), _highest(state) + 1)
+    return max(state.version, _highest(state)) + 1
 
 
 def _entry(routed: Routed, state: RouterState, version: int) -> ModelEntry:

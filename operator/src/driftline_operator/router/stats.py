@@ -68,14 +68,14 @@ class Outcome:
     @property
     def is_error(self) -> bool:
         """Tell whether the client got no answer that it could use, and was not to blame."""
-        if _CLIENT_LEFT in self.flags:
-            return False
-        return self.code == 0 or self.code >= 500 or self.grpc in _GRPC_ERRORS
+        failed = self.code == 0 or self.code >= 500 or self.grpc in _GRPC_ERRORS
+        return failed and _CLIENT_LEFT not in self.flags
 
     @property
     def is_rejected(self) -> bool:
         """Tell whether the server understood, and refused what the client sent."""
-        return 400 <= self.code < 500 and self.code not in _CLIENTS_OWN
+        refused = 400 <= self.code < 500 and self.code not in _CLIENTS_OWN
+        return refused and _CLIENT_LEFT not in self.flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
