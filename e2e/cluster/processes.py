@@ -7,7 +7,6 @@ start time too, in clock ticks since the boot, and the record of the cluster hol
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,19 +55,25 @@ def is_alive(process: Running) -> bool:
 def spawn(
     name: str, argv: Sequence[str], log: Path, environ: Mapping[str, str] | None = None
 ) -> Running:
-    """Start a program in a session of its own, its output in `log`."""
+    """Start a program in a session of its own, its output in `log`.
+
+    It is nobody's child object: it outlives this process, and `stop` needs only the record.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=None if environ is None else {**os.environ, **environ},
-        )
-    seen = stat_of(child.pid)
-    return Running(name=name, pid=child.pid, started=seen[2] if seen else 0)
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawnp(
+        argv[0],
+        list(argv),
+        {**os.environ, **(environ or {})},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    seen = stat_of(pid)
+    return Running(name=name, pid=pid, started=seen[2] if seen else 0)
 
 
 def stop(processes: Iterable[Running], grace: float = 3.0) -> None:
