@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 from e2e.bench import report
-from e2e.bench.cases import Measured, Wanted, measure
+from e2e.bench.cases import Measured, Tell, Wanted, measure
 from e2e.bench.figures import figures_of
+from e2e.bench.isolation import isolate
 from e2e.bench.method import WORDS
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
@@ -54,35 +55,39 @@ def main() -> None:
         PAGE.write_text(report.page("The operator", WORDS, figures, CHECKOUT))
 
 
-def operator_figures(args: argparse.Namespace, tell: Callable[[str], None]) -> list[Figure]:
+def operator_figures(args: argparse.Namespace, tell: Tell) -> list[Figure]:
     """Return the figures of `operator`."""
     figures = []
     if "first-prediction" in args.cases:
         figures += _first_prediction(args, tell)
-    in_bulk = set(args.cases) - {"first-prediction"}
-    for models in args.models if in_bulk else ():
-        figures += figures_of([_run(args, models, tell) for _ in range(args.runs)])
+    if set(args.cases) <= {"first-prediction"}:
+        return figures
+    kube = build(default_layout(), KUBE)
+    if not isolate():
+        tell("no network of our own: the operator needs ports 8080 and 8081, which must be free")
+    for models in args.models:
+        figures += figures_of([_run(args, kube, models, tell) for _ in range(args.runs)])
     return figures
 
 
-def _first_prediction(args: argparse.Namespace, tell: Callable[[str], None]) -> list[Figure]:
+def _first_prediction(args: argparse.Namespace, tell: Tell) -> list[Figure]:
     # Libraries that train models take seconds to import, and only this case needs them.
     from e2e.bench import prediction  # noqa: PLC0415
 
     return prediction.figures_of(args.runs, tell)
 
 
-def _run(args: argparse.Namespace, models: int, tell: Callable[[str], None]) -> Measured:
+def _run(args: argparse.Namespace, kube: Path, models: int, tell: Tell) -> Measured:
     first = models == args.models[0]
     steady = QUICK_STEADY_SECONDS if args.quick else STEADY_SECONDS
     wanted = Wanted(
         restart="restart" in args.cases and first,
         steady_seconds=steady if "steady" in args.cases and first else 0.0,
     )
-    return asyncio.run(measure(build(default_layout(), KUBE), models, wanted, tell))
+    return asyncio.run(measure(kube, models, wanted, tell))
 
 
-def _teller() -> Callable[[str], None]:
+def _teller() -> Tell:
     began = time.monotonic()
 
     def tell(text: str) -> None:

@@ -114,6 +114,9 @@ async def _cold(made: Scene, kube: Path, tell: Tell) -> Cold:
     cpu = made.operator.cpu_seconds()
     writes = await until_quiet(made, QUIET_SECONDS)
     made.stop_operator()
+    for name, agent in (("operator", OPERATOR), ("stand-in", STAND_IN)):
+        counts = tally(by(agent, writes)).items()
+        tell(f"the {name} wrote: {', '.join(f'{count} {what}' for what, count in counts)}")
     tell(f"all Ready after {seconds:.1f} s; now the bare client")
     return Cold(
         models=made.models,

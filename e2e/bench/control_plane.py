@@ -147,8 +147,10 @@ def _etcd_command(kube: Path, directory: Path, url: str) -> list[str]:
 def _server_command(kube: Path, directory: Path, etcd: str, plane: ControlPlane) -> list[str]:
     key = directory / "service-accounts.key"
     return [
-        *(str(kube), "apiserver", f"--etcd-servers={etcd}"),
+        *(str(kube), "kube-apiserver", f"--etcd-servers={etcd}"),
         *("--bind-address=127.0.0.1", f"--secure-port={plane.url.rpartition(':')[2]}"),
+        # Nobody looks for it, and in a network that is loopback alone it finds no address itself.
+        *("--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"),
         # Signs a certificate for itself into this directory, which clients then trust.
         f"--cert-dir={plane.ca.parent}",
         f"--token-auth-file={directory / 'tokens.csv'}",

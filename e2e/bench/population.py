@@ -12,6 +12,8 @@ from driftline_api import API_VERSION
 from e2e.bench.api import Client, Object
 
 NAMESPACES = 20
+#: The operator's own, with its Lease.
+SYSTEM = "driftline-system"
 
 
 def namespaces(count: int = NAMESPACES) -> list[str]:
@@ -52,7 +54,7 @@ async def populate(client: Client, crds: Path, models: int) -> None:
     for crd in custom_resources(crds):
         await client.create(crd)
     await _established(client)
-    for name in namespaces():
+    for name in (SYSTEM, *namespaces()):
         await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     spaces = namespaces()
     room = asyncio.Semaphore(16)

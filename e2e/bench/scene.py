@@ -14,7 +14,7 @@ from pathlib import Path
 from e2e.bench.api import Client, Object
 from e2e.bench.audit import OPERATOR, AuditLog, Write
 from e2e.bench.control_plane import ControlPlane, control_plane
-from e2e.bench.population import populate
+from e2e.bench.population import SYSTEM, populate
 from e2e.bench.process import Running, running, start
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,15 +23,10 @@ PATIENCE_SECONDS = 1200
 
 _ENVIRONMENT = {
     "POD_NAME": "driftline-operator-bench",
-    "POD_NAMESPACE": "driftline-system",
+    "POD_NAMESPACE": SYSTEM,
     "DRIFTLINE_SERVING_IMAGE": "localhost/driftline-serving:bench",
     "DRIFTLINE_ROUTER_IMAGE": "localhost/envoy:bench",
-    "DRIFTLINE_IMAGE_PULL_POLICY": "IfNotPresent",
-    "DRIFTLINE_IMAGE_PULL_SECRETS": "",
-    "DRIFTLINE_WATCH_NAMESPACES": "",
-    "DRIFTLINE_XDS_HOST": "driftline-operator.driftline-system.svc",
     "DRIFTLINE_ROUTER_REPLICAS": "2",
-    "DRIFTLINE_ROUTER_RESOURCES": "{}",
 }
 
 
