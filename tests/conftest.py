@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from e2e.bench.control_plane import ControlPlane, control_plane
+from e2e.chart_check import helm_binary
 from e2e.cluster.binaries import KUBE, build
 from e2e.cluster.layout import default_layout
 
@@ -87,6 +88,15 @@ def kube_binary() -> Path:
     """Return the programs of Kubernetes: `DRIFTLINE_KUBE`, or the cluster's, built if need be."""
     given = os.environ.get("DRIFTLINE_KUBE")
     return Path(given) if given else build(default_layout(), KUBE)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the chosen tests need, where it is not there: no test's time-out allows for it."""
+    needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "api_server" in needed:
+        kube_binary()
+    if any(item.path.parent.name == "chart" for item in session.items):
+        helm_binary()
 
 
 @pytest.fixture(scope="session")

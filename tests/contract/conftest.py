@@ -22,7 +22,7 @@ def garbage_collector(
     """Of the controller manager, only what the contract speaks of."""
     kubeconfig: Path = api_server.plane.kubeconfig
     command = [
-        *(str(kube_binary()), "controller-manager", f"--kubeconfig={kubeconfig}"),
+        *(str(kube_binary()), "kube-controller-manager", f"--kubeconfig={kubeconfig}"),
         *("--controllers=garbage-collector-controller", "--leader-elect=false"),
         *("--secure-port=0", "--concurrent-gc-syncs=2"),
     ]

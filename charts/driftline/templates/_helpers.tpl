@@ -72,6 +72,10 @@ test of the chart compares them with the kinds that the operator knows. */}}
 - apiGroups: [driftline.dev]
   resources: [models/status]
   verbs: [patch]
+# Where the API server enforces it, owning an object that blocks its owner's deletion takes this.
+- apiGroups: [driftline.dev]
+  resources: [models/finalizers]
+  verbs: [update]
 - apiGroups: [apps]
   resources: [controllerrevisions, deployments]
   verbs: [get, list, watch, create, patch, delete]
