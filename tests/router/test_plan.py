@@ -84,6 +84,14 @@ def test_an_acknowledgement_is_no_change_of_traffic() -> None:
     assert ("ConfigMap", ROUTER) not in applied(cluster.plan())
 
 
+def test_another_port_of_a_revision_is_a_change() -> None:
+    cluster = Cluster(a_model(wants=traffic("x")))
+    cluster.reconcile()
+    cluster.wait(seconds=1)
+    cluster.put(a_model(wants=traffic("x"), revisions=[{"name": "x", "port": 9000}]))
+    assert ("ConfigMap", ROUTER) in applied(cluster.plan())
+
+
 def test_changes_in_quick_succession_become_one_version() -> None:
     cluster = Cluster(a_model("a"))
     cluster.reconcile()
@@ -234,6 +242,7 @@ FOREIGN = {"kind": "Deployment", "metadata": {"name": ROUTER, "namespace": "team
         (change(a_model(), a_model(wants=Traffic(acknowledged=True))), False),
         (change(a_model(), a_model(wants=traffic("x"))), True),
         (change(a_model(), a_model(uid="other")), True),
+        (change(a_model(), a_model(revisions=[{"name": "x", "port": 9000}])), True),
         (change(new=DEPLOYMENT), True),
         (change(new=FOREIGN), False),
         (change(new=a_router_pod()), False),

@@ -95,6 +95,25 @@ def test_no_step_of_a_switch_routes_to_a_cluster_that_the_step_before_or_after_l
         assert routed_to(after) <= cluster_names(before)
 
 
+def test_a_revision_may_listen_elsewhere() -> None:
+    model = wanted("m", "", traffic("a", "b"), {"a": 9000, "gone": 7000, "b": 8080})
+    assert model.ports == (("a", 9000),)
+    rendered = render_resources(
+        "clusters", [Routed(wanted=model, port=1)], headless_service(NAMESPACE)
+    )
+    addresses = {
+        each["name"]: each["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"][
+            "address"
+        ]["socket_address"]
+        for each in rendered
+        if "load_assignment" in each
+    }
+    assert addresses == {
+        "a": {"address": "a.team.svc.cluster.local.", "port_value": 9000},
+        "b": {"address": "b.team.svc.cluster.local.", "port_value": 8080},
+    }
+
+
 def test_a_share_of_nothing_is_not_routed() -> None:
     wants = traffic("a", "b", stable="a", canary=("b", 100))
     assert [share.weight for share in wants.shares] == [0, 100]

@@ -6,10 +6,10 @@ share names them, and they do not go when a canary becomes stable: a route is ne
 before the cluster that it names, nor after.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
-from driftline_api.model import Traffic
-from driftline_operator.router.inputs import Endpoint, Locate
+from driftline_operator.router.inputs import Endpoint, Locate, Wanted
 
 _TYPE: Final = "type.googleapis.com/envoy."
 CLUSTER: Final = f"{_TYPE}config.cluster.v3.Cluster"
@@ -32,13 +32,16 @@ def canary_cluster(revision: str) -> str:
     return f"{revision}/canary"
 
 
-def render_clusters(traffic: Traffic, locate: Locate) -> list[dict[str, Any]]:
+def render_clusters(model: Wanted, locate: Locate) -> list[dict[str, Any]]:
     """Return the clusters of one Model, sorted by revision."""
+    traffic, ports = model.traffic, dict(model.ports)
     stable = next((share.revision for share in traffic.shares if share.arm == "stable"), None)
     rendered = []
     for revision in sorted(set(traffic.clusters)):
         fallback = stable if stable in traffic.clusters else None
-        rendered.append(_own(revision, locate(revision)))
+        endpoint = locate(revision)
+        endpoint = replace(endpoint, port=ports.get(revision, endpoint.port))
+        rendered.append(_own(revision, endpoint))
         rendered.append(_aggregate(revision, fallback))
     return rendered
 

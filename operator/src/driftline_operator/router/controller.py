@@ -67,11 +67,14 @@ def _wants_change(change: Change) -> bool:
 
 
 def _wants(model: Manifest | None) -> object:
+    """Return what a Model wants, as it is written: cheaper than reading it, and only compared."""
     if model is None:
         return None
-    traffic = dict((model.get("status") or {}).get("traffic") or {})
+    status = model.get("status") or {}
+    traffic = dict(status.get("traffic") or {})
     traffic.pop("acknowledged", None)
-    return model["metadata"]["uid"], traffic
+    ports = [(each["name"], each.get("port")) for each in status.get("revisions") or ()]
+    return model["metadata"]["uid"], traffic, ports
 
 
 def _is_child(manifest: Manifest) -> bool:

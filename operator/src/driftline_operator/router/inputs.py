@@ -2,24 +2,34 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from driftline_api.model import Traffic
 from driftline_operator.router.traffic import content_hash
+
+#: Where a model server listens that says nothing else.
+USUAL_PORT: Final = 8080
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What one Model wants of the routers.
 
-    `content` is the `content_hash` of `traffic`: computed once, compared often.
+    Attributes:
+        model: its name.
+        uid: its uid.
+        traffic: how its requests are to be split.
+        content: the `content_hash` of `traffic`: computed once, compared often.
+        ports: where revisions are served that do not listen on the usual port, sorted.
     """
 
     model: str
     uid: str
     traffic: Traffic
     content: str
+    ports: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +55,14 @@ class Routed:
         return f"{self.wanted.content}-{self.port}"
 
 
-def wanted(model: str, uid: str, traffic: Traffic) -> Wanted:
-    """Return what a Model wants."""
-    return Wanted(model=model, uid=uid, traffic=traffic, content=content_hash(traffic))
+def wanted(
+    model: str, uid: str, traffic: Traffic, ports: Mapping[str, int] | None = None
+) -> Wanted:
+    """Return what a Model wants, given where its revisions listen."""
+    unusual = {name: port for name, port in (ports or {}).items() if port != USUAL_PORT}
+    named = tuple(sorted((name, unusual[name]) for name in set(traffic.clusters) & unusual.keys()))
+    content = content_hash(traffic)
+    return Wanted(model=model, uid=uid, traffic=traffic, content=content, ports=named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +70,7 @@ class Endpoint:
     """A DNS name all of whose addresses are servers of one revision."""
 
     host: str
-    port: int = 8080
+    port: int = USUAL_PORT
 
 
 #: Where a revision is served. A parameter of all rendering, so that no address is built in.
@@ -79,6 +94,6 @@ def inputs_hash(routed: Sequence[Routed], renderer: str) -> str:
         renderer: name of the code that renders it, so that an operator which renders otherwise
             raises the version although no Model has changed.
     """
-    models = sorted((each.model, each.wanted.uid, each.hash) for each in routed)
+    models = sorted((r.model, r.wanted.uid, r.hash, r.wanted.ports) for r in routed)
     text = json.dumps([renderer, models], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

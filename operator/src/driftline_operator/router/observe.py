@@ -13,7 +13,7 @@ from driftline_api.names import COMPONENT, COMPONENT_ROUTER, ROUTER
 from driftline_operator.core.controller import Snapshot, Stamp
 from driftline_operator.core.plan import Manifest
 from driftline_operator.router.acks import RouterAcks
-from driftline_operator.router.inputs import Routed, Wanted, wanted
+from driftline_operator.router.inputs import USUAL_PORT, Routed, Wanted, wanted
 from driftline_operator.router.state import RouterState, parse_state
 from driftline_operator.router.traffic import RouterInstance, RouterView, router_view
 from driftline_operator.router.xds import Offer, configuration_hash
@@ -130,9 +130,9 @@ def _wanted(model: Manifest, before: Wanted | None) -> Wanted:
     """Return what a Model wants: the very same object as before, if that did not change."""
     meta, status = model["metadata"], model.get("status") or {}
     traffic = Traffic.model_validate(status.get("traffic") or {})
-    after = wanted(meta["name"], meta["uid"], traffic)
-    same = before and (before.uid, before.content) == (after.uid, after.content)
-    return before if before and same else after
+    ports = {each["name"]: each.get("port", USUAL_PORT) for each in status.get("revisions") or ()}
+    after = wanted(meta["name"], meta["uid"], traffic, ports)
+    return before if before and before == after else after
 
 
 def ready_routers(snapshot: Snapshot, namespace: str) -> tuple[RouterPod, ...]:

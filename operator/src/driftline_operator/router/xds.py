@@ -28,7 +28,7 @@ TYPE_URLS: Final[Mapping[Kind, str]] = {
 
 
 def _clusters(routed: Sequence[Routed], locate: Locate) -> list[Resource]:
-    return [cluster for each in routed for cluster in render_clusters(each.traffic, locate)]
+    return [cluster for each in routed for cluster in render_clusters(each.wanted, locate)]
 
 
 _RENDER: Final[Mapping[Kind, Callable[[Sequence[Routed], Locate], list[Resource]]]] = {
