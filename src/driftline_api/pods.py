@@ -187,7 +187,8 @@ _POD_METADATA = object_of(
             **map_of(text(65_536), 64),
             "description": "Annotations added to the pods.",
         },
-    }
+    },
+    description="Labels and annotations of the pods.",
 )
 
 _POD_SPEC = object_of(
@@ -223,6 +224,7 @@ _POD_SPEC = object_of(
     },
     open_ended=True,
     maxProperties=64,
+    description="A PodSpec, of which any field may be given.",
 )
 
 #: Anything of a pod that has no field of its own.

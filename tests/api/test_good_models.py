@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from driftline_api.crd import NAME_LIMIT
 from driftline_api.model import ModelSpec
 from tests.api.builders import GOOD_MODEL, merged
 from tests.conftest import Answer, ApiServer
@@ -35,6 +36,12 @@ def test_taken_and_understood(server: ApiServer, case: dict[str, Any]) -> None:
     assert answer.status == 201, answer.message
     spec = ModelSpec.model_validate(answer.body["spec"])
     assert (spec.runtime.onnx is None) != (spec.runtime.container is None)
+
+
+def test_the_longest_name_is_taken(api_server: ApiServer) -> None:
+    longest = merged(GOOD_MODEL, {"metadata": {"name": "m" * NAME_LIMIT}})
+
+    assert api_server.request("POST", f"{MODELS}?dryRun=All", longest).status == 201
 
 
 def test_defaults_stand_in_what_is_stored(server: ApiServer) -> None:
