@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -62,6 +63,7 @@ class Upstream:
 
     name: str
     port: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
     healthy: bool = True
     status: int = 200
     delay: float = 0.0
@@ -74,7 +76,7 @@ class Upstream:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, self.address, self.port).start()
 
     async def stop(self) -> None:
         """Stop listening and close all connections."""
@@ -124,6 +126,52 @@ class Feed:
             return response
 
         return count
+
+
+class Names(asyncio.DatagramProtocol):
+    """A DNS server that knows one name's addresses; with `failing`, it fails to say."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+        self.failing = False
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def start(self) -> None:
+        """Serve on a port of its own."""
+        loop = asyncio.get_running_loop()
+        made = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        self._transport = made[0]
+        self.port = self._transport.get_extra_info("sockname")[1]
+
+    async def stop(self) -> None:
+        """Close the socket."""
+        if self._transport:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer each question with the addresses, which may be kept for half a minute."""
+        end = data.index(b"\0", 12) + 5
+        is_v4 = data[end - 4 : end - 2] == b"\0\x01"
+        known = [] if self.failing or not is_v4 else self.addresses
+        flags = 0x8182 if self.failing else 0x8180
+        header = data[:2] + struct.pack(">HHHHH", flags, 1, len(known), 0, 0)
+        record = struct.pack(">HHHIH", 0xC00C, 1, 1, 30, 4)
+        answers = b"".join(record + socket.inet_aton(address) for address in known)
+        assert self._transport
+        self._transport.sendto(header + data[12:end] + answers, addr)
+
+    @property
+    def resolver(self) -> dict[str, Any]:
+        """The part of a bootstrap that has Envoy ask here."""
+        kind = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+        address = {"address": "127.0.0.1", "port_value": self.port}
+        config = {
+            "@type": f"type.googleapis.com/{kind}",
+            "resolvers": [{"socket_address": address}],
+            "dns_resolver_options": {"no_default_search_domain": True},
+        }
+        return {"name": "envoy.network.dns_resolver.cares", "typed_config": config}
 
 
 @dataclass(slots=True)
@@ -180,7 +228,7 @@ class Router:
 
 
 @contextlib.asynccontextmanager
-async def running(*servers: Upstream | Feed) -> AsyncIterator[None]:
+async def running(*servers: Upstream | Feed | Names) -> AsyncIterator[None]:
     """Start servers, and stop them whatever happens."""
     async with contextlib.AsyncExitStack() as stack:
         for server in servers:
@@ -190,11 +238,16 @@ async def running(*servers: Upstream | Feed) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def a_router(directory: Path, xds_port: int) -> AsyncIterator[Router]:
+async def a_router(
+    directory: Path, xds_port: int, names: Names | None = None
+) -> AsyncIterator[Router]:
     """Start an Envoy that asks 127.0.0.1:`xds_port`, and end it."""
     ports = Ports(ready=free_port(), stats=free_port(), admin=free_port())
     config = directory / "envoy.json"
-    config.write_text(json.dumps(render_bootstrap("127.0.0.1", xds_port, ports)))
+    bootstrap = render_bootstrap("127.0.0.1", xds_port, ports)
+    if names:
+        bootstrap["typed_dns_resolver_config"] = names.resolver
+    config.write_text(json.dumps(bootstrap))
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
         router = Router(ports=ports, config=config, http=http)
         await router.start()
