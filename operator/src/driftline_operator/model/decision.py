@@ -12,7 +12,7 @@ from driftline_operator.model.refused_specs import spec_problem
 from driftline_operator.model.resolve import Resolution, plan_resolution
 from driftline_operator.model.revision import plan_target
 from driftline_operator.model.rollout import Rollout, Scene, plan_rollout
-from driftline_operator.model.size import wanted_pods
+from driftline_operator.model.size import Roles, wanted_pods
 from driftline_operator.model.template import SERVER, Images
 from driftline_operator.router.traffic import traffic_hash
 
@@ -61,9 +61,10 @@ def decide(observed: Observed, spec: ModelSpec, images: Images, now: datetime) -
 
 
 def _wanted(observed: Observed, spec: ModelSpec, target: Record | None) -> dict[str, int]:
-    stable = observed.model.status.stable_revision
-    names = {*observed.workloads, *([target.name] if target else [])}
-    return {name: wanted_pods(observed, spec, name, stable) for name in sorted(names)}
+    name = target.name if target else None
+    roles = Roles(stable=observed.model.status.stable_revision, target=name)
+    names = {*observed.workloads, *([name] if name else [])}
+    return {each: wanted_pods(observed, spec, each, roles) for each in sorted(names)}
 
 
 def scene_of(observed: Observed, target: str | None, wanted: Mapping[str, int]) -> Scene:

@@ -20,7 +20,7 @@ from driftline_operator.model.events import plan_events
 from driftline_operator.model.health import Problem
 from driftline_operator.model.observed import Observed, Record
 from driftline_operator.model.revision import kept_records
-from driftline_operator.model.size import replicas_of
+from driftline_operator.model.size import Roles, replicas_of
 from driftline_operator.model.status import render_status, write_status
 from driftline_operator.model.template import Images
 
@@ -77,12 +77,13 @@ def _children(
 ) -> Iterator[Manifest]:
     """Yield all that shall exist, each revision's record before what is made from it."""
     model, rollout = observed.model, decision.rollout
+    roles = Roles(stable=rollout.stable, target=rollout.target)
     if decision.target:
         yield render_controller_revision(model, decision.target)
     for record in records:
         if record.name in rollout.running:
             yield render_headless_service(model, record)
-            replicas = replicas_of(observed, spec, record.name, rollout.stable)
+            replicas = replicas_of(observed, spec, record.name, roles)
             deadline = spec.rollout.progress_deadline_seconds
             yield render_deployment(model, record, replicas, deadline)
     if observed.router.port is not None:

@@ -97,8 +97,8 @@ def traffic_switching(case: Case) -> Work | None:
 
 
 def pods_scaling(case: Case) -> Work | None:
-    """Stable has fewer pods, or more, than it should."""
-    if case.stable is None or case.has_all(case.stable):
+    """Stable has fewer pods than it should."""
+    if case.stable is None or case.ready(case.stable) >= case.wanted(case.stable):
         return None
     problem = case.decision.outage
     context = f"revision {case.stable}: {case.counted(case.stable)}"
