@@ -3,12 +3,15 @@
 import pytest
 import yaml
 
-from e2e.chart_check import CHART, HelmError, render
-from tests.chart.rendering import rendered, the
+from driftline_operator.config import OperatorConfig
+from driftline_operator.shell.wiring import LEASE_NAME
+from e2e.chart_check import CHART, HelmError, render, value_sets
+from tests.chart.rendering import of_kind, rendered, the
 
 REFUSED = [
     ("replica: 3", "replica"),
     ("operator: {replicas: 0}", "/operator/replicas"),
+    ("operator: {logLevel: info}", "/operator/logLevel"),
     ("operator: {replicas: two}", "/operator/replicas"),
     ("operator: {resource: {}}", "/operator"),
     ("operator: {resources: {limit: {memory: 1Gi}}}", "/operator/resources"),
@@ -49,6 +52,44 @@ def test_refused_with_its_name(values: str, named: str) -> None:
 def environment(values: str) -> dict[str, str]:
     container = the(rendered(values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     return {entry["name"]: entry.get("value", "") for entry in container["env"]}
+
+
+@pytest.mark.parametrize("values", [path.stem for path in value_sets()])
+def test_operator_understands_its_environment(values: str) -> None:
+    pod = {"POD_NAME": "operator-1", "POD_NAMESPACE": "driftline-system"}
+
+    config = OperatorConfig.from_env(environment(values) | pod)
+
+    assert config.xds_host.startswith("driftline-operator.driftline-system.svc.")
+    assert "memory" in config.router_resources["limits"]
+
+
+def test_operator_is_told_every_value() -> None:
+    pod = {"POD_NAME": "operator-1", "POD_NAMESPACE": "driftline-system"}
+    config = OperatorConfig.from_env(environment("airgapped") | pod)
+
+    assert config.image_pull_secrets == ("mirror", "mirror-2")
+    assert config.image_pull_policy == "Always"
+    assert config.cluster_domain == "corp.internal"
+    assert config.router_replicas == 3
+    assert config.router_resources == {
+        "limits": {"cpu": 2, "memory": "1Gi"},
+        "requests": {"cpu": "100m", "memory": "64Mi"},
+    }
+    assert config.log_level == "DEBUG"
+    scoped = OperatorConfig.from_env(environment("namespaced") | pod)
+    assert scoped.watch_namespaces == ("team-a", "team-b")
+
+
+def test_lease_is_the_one_that_the_operator_may_hold() -> None:
+    (election,) = (
+        role
+        for role in of_kind(rendered("default"), "Role")
+        if "election" in role["metadata"]["name"]
+    )
+    held = [rule["resourceNames"] for rule in election["rules"] if "resourceNames" in rule]
+
+    assert held == [[LEASE_NAME]]
 
 
 def test_every_image_comes_from_the_registry_inside() -> None:
