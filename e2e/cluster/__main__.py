@@ -99,6 +99,9 @@ def main() -> int:
     except ClusterError as error:
         fail(error)
         return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted. `make cluster-down` removes what was started; what was built is kept.")
+        return 130
     return 0
 
 

@@ -24,7 +24,7 @@ from e2e.cluster.layout import Layout
 from e2e.cluster.network import raise_network, write_cni
 from e2e.cluster.pki import API_SERVER, make_pki, write_kubeconfig
 from e2e.cluster.processes import Running, boot_id, is_alive, spawn, stop
-from e2e.cluster.progress import step, wait_for
+from e2e.cluster.progress import say, step, wait_for
 from e2e.cluster.state import Kind, Record, load, save
 
 NEEDED = ("containerd", "ctr", "runc", "iptables", "conntrack", "buildah", "mmdebstrap")
@@ -91,8 +91,12 @@ def prepare(layout: Layout) -> tuple[Path, dict[str, str]]:
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         kube = beside.submit(binaries.build, layout, binaries.KUBE)
-        images = assemble(layout, loopback(layout))
-        helm = binaries.build(layout, binaries.HELM_CLI)
+        try:
+            images = assemble(layout, loopback(layout))
+            helm = binaries.build(layout, binaries.HELM_CLI)
+        except ClusterError:
+            say("  … that failed; the reason is shown when the build beside it has ended")
+            raise
         _link(layout, kube=kube.result(), kubectl=kube.result(), helm=helm)
         return kube.result(), images
 

@@ -19,7 +19,10 @@ MANIFESTS = (
 
 
 def start(layout: Layout) -> Running:
-    """Start the registry and wait until it answers."""
+    """Start the registry and wait until it answers.
+
+    Its files are all in the cache, so that images can be built without a cluster.
+    """
     check_port_free(PORT, "the image registry")
     store = layout.cache / "registry"
     store.mkdir(parents=True, exist_ok=True)
@@ -29,10 +32,9 @@ def start(layout: Layout) -> Running:
         "storage": {"filesystem": {"rootdirectory": str(store)}, "delete": {"enabled": True}},
         "http": {"addr": REGISTRY},
     }
-    file = layout.config / "registry.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file = layout.cache / "registry.json"
     file.write_text(json.dumps(config, indent=2))
-    log = layout.logs / "registry.log"
+    log = layout.cache / "log" / "registry.log"
     process = spawn("registry", ["docker-registry", "serve", str(file)], log)
     wait_for("the image registry answers", answers, seconds=20, log=log)
     return process
