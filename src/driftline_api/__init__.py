@@ -7,3 +7,6 @@ serving images, the tests and the generated CRDs all speak of one and the same t
 GROUP = "driftline.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+
+#: The release of all parts. Said here, because images hold sources and no package metadata.
+RELEASE = "0.1.0"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from driftline_api import RELEASE
 from e2e import chart_check
 from e2e.chart_check import CHART, GOLDEN, ROOT, rendered_for_golden, value_sets
 from tests.chart.rendering import rendered, the
@@ -51,7 +52,7 @@ def test_versions_are_those_of_the_package() -> None:
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
-    assert chart["version"] == chart["appVersion"] == package
+    assert chart["version"] == chart["appVersion"] == package == RELEASE
 
 
 def test_router_is_the_envoy_that_the_tests_run() -> None:
