@@ -5,14 +5,15 @@ controller. What pods do is said by the test; routers serve whatever version the
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-from driftline_api.model import ModelStatus
+from driftline_api.model import ModelStatus, Traffic
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Controller
 from driftline_operator.core.executor import Executor
+from driftline_operator.core.kinds import KINDS
 from driftline_operator.core.plan import Key, Manifest, ObjectRef
 from driftline_operator.core.reconciler import Reconciler
 from driftline_operator.core.store import Store
@@ -32,7 +33,7 @@ _REF = ObjectRef(
 )
 #: The routers' controller collects changes for less than this.
 PUBLISHING = 2.0
-_API = {"Deployment": "apps/v1", "Job": "batch/v1", "Service": "v1", "ConfigMap": "v1"}
+_API = {kind.kind: kind.api_version for kind in KINDS.values()}
 
 
 class Writes:
@@ -57,7 +58,10 @@ class World:
         self.writes = Writes()
         self.acks = RouterAcks()
         self.now = NOW
+        self.changes = 0
         self.broken: set[str] = set()
+        #: What one router or another may serve at this moment.
+        self.served: list[Traffic] = []
         self.checks: list[Callable[[World], None]] = []
         self.memory.watchers.append(self._watch)
         self.executor = Executor(self.memory, self.store, self.writes)
@@ -77,6 +81,7 @@ class World:
         self.reconciler = Reconciler(controllers, self.store, self.executor, clock=clock)
 
     def _watch(self, event: WatchEvent) -> None:
+        self.changes += 1
         if event.type == "DELETED":
             self.store.drop(event.manifest)
         else:
@@ -101,16 +106,10 @@ class World:
         self.memory.edit(_REF, lambda model: change(model["spec"]))
 
     @property
-    def model(self) -> Manifest:
-        """The Model."""
-        found = self.memory.find(_REF)
-        assert found is not None
-        return found
-
-    @property
     def status(self) -> ModelStatus:
-        """The Model's status."""
-        return ModelStatus.model_validate(self.model.get("status") or {})
+        """The Model's status, an empty one before there is a Model."""
+        found = self.memory.find(_REF) or {}
+        return ModelStatus.model_validate(found.get("status") or {})
 
     def condition(self, kind: str) -> tuple[str, str]:
         """Return a condition's status and reason, empty where it is absent."""
@@ -127,8 +126,20 @@ class World:
 
     def find(self, kind: str, name: str) -> Manifest | None:
         """Return an object."""
-        ref = ObjectRef(api_version=_API[kind], kind=kind, namespace=NAMESPACE, name=name)
-        return self.memory.find(ref)
+        return self.memory.find(self.ref(kind, name))
+
+    def ref(self, kind: str, name: str) -> ObjectRef:
+        """Return the reference of an object."""
+        return ObjectRef(api_version=_API[kind], kind=kind, namespace=NAMESPACE, name=name)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object, as a person does."""
+        self.memory.delete_now(self.ref(kind, name))
+
+    def events(self) -> list[str]:
+        """Return the reasons of all Events, oldest first."""
+        made = self.memory.everything("Event")
+        return [event["reason"] for event in sorted(made, key=_version)]
 
     def reconcile(self, key: Key = MODEL) -> float | None:
         """Reconcile once; return when the operator wants to look again."""
@@ -148,12 +159,22 @@ class World:
             if deployment.get("status") != status:
                 self.memory.set_status(ObjectRef.of(deployment), status)
 
-    def routers_turn(self) -> None:
-        """Let the routers' controller publish, and every router serve that."""
+    def publish(self) -> None:
+        """Let the routers' controller publish; from now on some routers may serve that."""
         while (due := self.reconcile(ROUTER)) and due <= PUBLISHING:
             self.now += timedelta(seconds=due)
+        self.served.append(self.status.traffic)
+
+    def hear(self) -> None:
+        """Let every router serve what is published, and the operator hear of it."""
         state = parse_state(self.find("ConfigMap", "driftline-router"))
         self.acks.note(NAMESPACE, state.version)
+        self.served = self.served[-1:]
+
+    def routers_turn(self) -> None:
+        """Let the routers' controller publish, and every router serve that."""
+        self.publish()
+        self.hear()
 
     def turn(self) -> None:
         """Let everybody act once."""
@@ -162,12 +183,14 @@ class World:
         self.routers_turn()
 
     def settle(self, turns: int = 12) -> None:
-        """Let everybody act until nobody has anything to do; time stands still."""
+        """Let everybody act until nobody changes anything; time stands still, or nearly."""
         for _ in range(turns):
-            before = len(self.writes.done)
+            before = self.changes
             self.turn()
-            if len(self.writes.done) == before:
-                return
+            if self.changes == before:
+                self.reconcile()
+                if self.changes == before:
+                    return
         raise AssertionError(f"still writing: {self.writes.done[-8:]}")
 
     def finish(self) -> None:
@@ -181,12 +204,10 @@ class World:
         raise AssertionError("always something due")
 
 
-def at(time: datetime) -> str:
-    """Return a time as Kubernetes writes it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _version(manifest: Manifest) -> int:
+    return int(manifest["metadata"]["resourceVersion"])
 
 
-def only(values: Sequence[str]) -> str:
-    """Return the one value that there is."""
-    assert len(values) == 1, values
-    return values[0]
+def weights(world: World) -> dict[str, int]:
+    """Return what percent of the requests each revision gets."""
+    return {share.revision: share.weight for share in world.status.traffic.shares if share.weight}
