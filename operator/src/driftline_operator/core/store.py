@@ -62,11 +62,11 @@ class Store:
 
     def put(self, manifest: Manifest) -> Change | None:
         """Take in a state of an object; None when it says nothing new."""
-        record = _packed(manifest)
         kind, namespace, name = _address(manifest)
         known = self._record(kind, namespace, name)
-        if known and record.order <= known.order:
+        if known and _order(manifest) <= known.order:
             return None
+        record = _packed(manifest)
         if known:
             self._unindex(kind, namespace, name, known)
         self._objects[kind].setdefault(namespace, {})[name] = record
@@ -205,12 +205,16 @@ def _address(manifest: Manifest) -> _Address:
     return intern(manifest["kind"]), intern(meta.get("namespace", "")), meta["name"]
 
 
+def _order(manifest: Manifest) -> int:
+    return int(manifest["metadata"]["resourceVersion"])
+
+
 def _packed(manifest: Manifest) -> _Record:
     meta = manifest["metadata"]
     labels = {intern(key): intern(value) for key, value in meta.get("labels", {}).items()}
     return _Record(
         stamp=Stamp(uid=meta["uid"], resource_version=meta["resourceVersion"]),
-        order=int(meta["resourceVersion"]),
+        order=_order(manifest),
         labels=labels,
         packed=json.dumps(slimmed(manifest), separators=(",", ":"), ensure_ascii=False).encode(),
     )

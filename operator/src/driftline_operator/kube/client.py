@@ -1,20 +1,22 @@
-"""The API server, over the dynamic client of `kubernetes.aio`.
+"""The API server, over `kubernetes.aio` and the resources of its dynamic client.
 
 The one module that performs requests, and the boundary at which the client's errors become ours.
 Discovery is left out: the kinds are known, and a start-up must not depend on every aggregated
-API of the cluster being well.
+API of the cluster being well. Left out too is `DynamicClient.request`: it formats a traceback for
+every answer that is an error, and most first applies are preceded by a GET that answers 404.
 """
 
 import asyncio
 import json
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.dynamic import DynamicClient, Resource
+from kubernetes.aio.dynamic import Resource
 
 from driftline_api.names import FIELD_MANAGER
 from driftline_operator.core.kinds import KINDS, Kind
@@ -35,8 +37,22 @@ REQUEST_TIMEOUT: Final = 4.0
 #: A page of a LIST is no write, and may be large.
 LIST_TIMEOUT: Final = 30.0
 
+_JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_MANAGER: Final = {"fieldManager": FIELD_MANAGER}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    body: Manifest | None = None
+    content_type: str = _JSON
+    query: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class KubeApi:
@@ -44,7 +60,6 @@ class KubeApi:
 
     def __init__(self, client: ApiClient, *, timeout: float = REQUEST_TIMEOUT) -> None:
         self._client = client
-        self._dynamic = DynamicClient(client)
         self._timeout = timeout
         self._resources = {key: _resource(kind) for key, kind in KINDS.items()}
 
@@ -55,7 +70,7 @@ class KubeApi:
     async def get(self, ref: ObjectRef) -> Manifest | None:
         """Return the live object, or None where there is none."""
         try:
-            return await self._request("get", self._path(ref))
+            return await self._perform(_Request(method="GET", path=self._path(ref)))
         except GoneError:
             return None
 
@@ -64,14 +79,10 @@ class KubeApi:
     ) -> ListedPage:
         """Return one page of what is asked for."""
         resource = self._resources[query.api_version, query.kind]
-        answer = await self._request(
-            "get",
-            resource.path(namespace=query.namespace or None),
-            seconds=max(self._timeout, LIST_TIMEOUT),
-            label_selector=query.labels or None,
-            limit=limit,
-            _continue=continue_token or None,
-        )
+        page = {"labelSelector": query.labels, "limit": limit, "continue": continue_token}
+        path = str(resource.path(namespace=query.namespace or None))
+        request = _Request(method="GET", path=path, query=page)
+        answer = await self._perform(request, seconds=max(self._timeout, LIST_TIMEOUT))
         typed = {"apiVersion": query.api_version, "kind": query.kind}
         return ListedPage(
             items=[{**typed, **item} for item in answer["items"] or ()],
@@ -82,37 +93,40 @@ class KubeApi:
     async def create(self, manifest: Manifest) -> Manifest:
         """Create, never overwrite."""
         ref = ObjectRef.of(manifest)
-        path = self._resource(ref).path(namespace=ref.namespace or None)
-        return await self._request("post", path, body=manifest, field_manager=FIELD_MANAGER)
+        path = str(self._resource(ref).path(namespace=ref.namespace or None))
+        return await self._perform(
+            _Request(method="POST", path=path, body=manifest, query=_MANAGER)
+        )
 
     async def apply(self, manifest: Manifest, *, force: bool = True) -> Manifest:
         """Server-side apply with our field manager; creates what is not there."""
-        return await self._request(
-            "patch",
-            self._path(ObjectRef.of(manifest)),
+        request = _Request(
+            method="PATCH",
+            path=self._path(ObjectRef.of(manifest)),
             body=manifest,
             content_type=_APPLY,
-            field_manager=FIELD_MANAGER,
-            force_conflicts=force,
+            query={**_MANAGER, "force": str(force).lower()},
         )
+        return await self._perform(request)
 
     async def replace(self, manifest: Manifest) -> Manifest:
         """Replace the whole object; `metadata.resourceVersion` is the precondition."""
         path = self._path(ObjectRef.of(manifest))
-        return await self._request("put", path, body=manifest, field_manager=FIELD_MANAGER)
+        return await self._perform(_Request(method="PUT", path=path, body=manifest, query=_MANAGER))
 
     async def patch_status(
         self, ref: ObjectRef, *, uid: str, resource_version: str, status: Manifest
     ) -> Manifest:
         """Merge `status` into the status subresource (None removes a field)."""
         preconditions = {"uid": uid, "resourceVersion": resource_version}
-        return await self._request(
-            "patch",
-            f"{self._path(ref)}/status",
+        request = _Request(
+            method="PATCH",
+            path=f"{self._path(ref)}/status",
             body={"metadata": preconditions, "status": status},
             content_type=_MERGE,
-            field_manager=FIELD_MANAGER,
+            query=_MANAGER,
         )
+        return await self._perform(request)
 
     async def delete(self, ref: ObjectRef, *, uid: str, resource_version: str) -> Manifest | None:
         """Delete in the background, with both preconditions; gone already is success."""
@@ -123,7 +137,7 @@ class KubeApi:
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         }
         try:
-            answer = await self._request("delete", self._path(ref), body=body)
+            answer = await self._perform(_Request(method="DELETE", path=self._path(ref), body=body))
         except GoneError:
             return None
         return answer if answer["kind"] == ref.kind else None
@@ -134,26 +148,41 @@ class KubeApi:
     def _path(self, ref: ObjectRef) -> str:
         return str(self._resource(ref).path(name=ref.name, namespace=ref.namespace))
 
-    async def _request(
-        self, method: str, path: str, *, seconds: float | None = None, **params: Any
-    ) -> dict[str, Any]:
+    async def _perform(self, request: _Request, seconds: float | None = None) -> dict[str, Any]:
         """Perform one request within its time; every failure becomes one of our errors."""
         limit = seconds or self._timeout
         try:
             async with asyncio.timeout(limit):
-                # Given, because the client otherwise shares one header dict between requests.
-                params |= {"header_params": {"Accept": "application/json"}, "query_params": []}
-                answer = await self._dynamic.request(
-                    method, path, serialize=False, _request_timeout=limit, **params
-                )
-                decoded: dict[str, Any] = await answer.json()
-                return decoded
-        except ApiException as error:
-            raise converted(error) from error
+                status, content = await self._send(request, limit)
         except TimeoutError as error:
-            raise UnavailableError(f"{method} {path}: no answer within {limit:g} s") from error
-        except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            raise UnavailableError(f"{method} {path}: {error or type(error).__name__}") from error
+            raise UnavailableError(f"{request}: no answer within {limit:g} s") from error
+        except (ApiException, aiohttp.ClientError, OSError, ssl.SSLError) as error:
+            raise UnavailableError(f"{request}: {error or type(error).__name__}") from error
+        if not 200 <= status < 300:
+            raise converted(status, content)
+        return _decoded(content, request)
+
+    async def _send(self, request: _Request, limit: float) -> tuple[int, bytes]:
+        """Return status and body of the answer."""
+        method, url, headers, *_ = await self._client.param_serialize(
+            request.method,
+            request.path,
+            query_params=[(key, value) for key, value in request.query.items() if value],
+            header_params={"Accept": _JSON, "Content-Type": request.content_type},
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._client.call_api(
+            method, url, headers, request.body, _request_timeout=limit
+        )
+        return answer.status, await answer.read()
+
+
+def _decoded(content: bytes, request: _Request) -> dict[str, Any]:
+    try:
+        decoded: dict[str, Any] = json.loads(content)
+    except ValueError as error:
+        raise UnavailableError(f"{request}: the answer is no JSON: {error}") from error
+    return decoded
 
 
 def _resource(kind: Kind) -> Resource:
@@ -167,10 +196,9 @@ def _resource(kind: Kind) -> Resource:
     )
 
 
-def converted(error: ApiException) -> DriftlineError:
-    """Return ours for an error of the API server."""
-    status = int(error.status or 0)
-    message = _message(error)
+def converted(status: int, content: bytes) -> DriftlineError:
+    """Return our error for an answer of the API server that is one."""
+    message = _message(content)
     match status:
         case 404:
             return GoneError(message)
@@ -184,11 +212,11 @@ def converted(error: ApiException) -> DriftlineError:
             return UnavailableError(f"{status}: {message}")
 
 
-def _message(error: ApiException) -> str:
-    """Return what the API server said, for people."""
-    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
+def _message(content: bytes) -> str:
+    """Return what the API server said, for people; a proxy before it may answer anything."""
+    text = content.decode(errors="replace")
     try:
-        status = json.loads(body or "")
+        said = json.loads(text)
     except ValueError:
-        return str(body or error.reason)
-    return str(status.get("message", error.reason)) if isinstance(status, Mapping) else str(status)
+        return text
+    return str(said.get("message", said)) if isinstance(said, Mapping) else text
