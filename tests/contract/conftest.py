@@ -38,6 +38,7 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
         yield Memory()
         return
     server: ApiServer = request.getfixturevalue("api_server")
+    request.getfixturevalue("garbage_collector")
     client = await connect({"KUBECONFIG": str(server.plane.kubeconfig)})
     api = KubeApi(client)
     yield Real(server, api, f"contract-{next(_namespaces)}")

@@ -4,8 +4,8 @@
 (`tests/faults`), never into it.
 """
 
-import copy
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class WatchEvent:
 class MemoryApi:
     """Implements `kube.api.Api`, and what the rest of the world does to the same objects."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], str] = lambda: "2026-01-01T00:00:00Z") -> None:
+        self._now = now
         self._kept: dict[ObjectRef, _Kept] = {}
         self._version = 100
         self._uids = itertools.count(1)
@@ -51,7 +52,7 @@ class MemoryApi:
 
     async def get(self, ref: ObjectRef) -> Manifest | None:
         kept = self._kept.get(ref)
-        return copy.deepcopy(kept.manifest) if kept else None
+        return _copied(kept.manifest) if kept else None
 
     async def list_page(
         self, query: ListQuery, *, limit: int = 500, continue_token: str = ""
@@ -85,7 +86,7 @@ class MemoryApi:
     ) -> Manifest:
         kept = self._existing(ref)
         _check_preconditions(kept.manifest, uid, resource_version)
-        after = copy.deepcopy(kept.manifest)
+        after = _copied(kept.manifest)
         after["status"] = _merged(after.get("status", {}), status)
         return self._store(ref, after, kept.owners)
 
@@ -99,7 +100,7 @@ class MemoryApi:
     def apply_as(self, manager: str, manifest: Manifest, *, force: bool = False) -> Manifest:
         """Apply server-side, as whoever it is."""
         ref, meta = ObjectRef.of(manifest), manifest["metadata"]
-        wanted = {k: v for k, v in copy.deepcopy(manifest).items() if k != "status"}
+        wanted = {k: v for k, v in _copied(manifest).items() if k != "status"}
         for precondition in ("uid", "resourceVersion"):
             wanted["metadata"].pop(precondition, None)
         kept = self._kept.get(ref)
@@ -114,16 +115,14 @@ class MemoryApi:
         self, ref: ObjectRef, change: Callable[[dict[str, Any]], None], manager: str = "somebody"
     ) -> Manifest:
         """Read, change and replace an object, as a person or another controller does."""
-        manifest = copy.deepcopy(self._existing(ref).manifest)
+        manifest = _copied(self._existing(ref).manifest)
         change(manifest)
         return self._replace(manifest, manager)
 
     def set_status(self, ref: ObjectRef, status: Manifest) -> Manifest:
         """Replace the whole status, as the controller of a kind does."""
         kept = self._existing(ref)
-        return self._store(
-            ref, {**copy.deepcopy(kept.manifest), "status": dict(status)}, kept.owners
-        )
+        return self._store(ref, {**_copied(kept.manifest), "status": dict(status)}, kept.owners)
 
     def delete_now(self, ref: ObjectRef) -> None:
         """Delete, as a person does: without preconditions."""
@@ -135,14 +134,14 @@ class MemoryApi:
         return self._insert(ObjectRef.of(manifest), manifest, manager)
 
     def find(self, ref: ObjectRef) -> Manifest | None:
-        """Return the object, at once."""
+        """Return the object, at once. It is not to be changed."""
         kept = self._kept.get(ref)
-        return copy.deepcopy(kept.manifest) if kept else None
+        return kept.manifest if kept else None
 
     def everything(self, kind: str = "") -> list[Manifest]:
-        """Return all objects, or those of a kind, in order of name."""
+        """Return all objects, or those of a kind, in order of name. They are not to be changed."""
         refs = sorted(ref for ref in self._kept if kind in ("", ref.kind))
-        return [copy.deepcopy(self._kept[ref].manifest) for ref in refs]
+        return [self._kept[ref].manifest for ref in refs]
 
     def collect_garbage(self) -> None:
         """Delete what has owners of which none is left, until nothing is to be deleted."""
@@ -177,8 +176,8 @@ class MemoryApi:
     def _insert(self, ref: ObjectRef, manifest: Manifest, manager: str) -> Manifest:
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", ref.name):
             raise RefusedError(f"{ref} is invalid: metadata.name", status=422)
-        made = {k: v for k, v in copy.deepcopy(manifest).items() if k != "status" or _plain(ref)}
-        made["metadata"] |= {"uid": f"uid-{next(self._uids):05d}", "creationTimestamp": "now"}
+        made = {k: v for k, v in _copied(manifest).items() if k != "status" or _plain(ref)}
+        made["metadata"] |= {"uid": f"uid-{next(self._uids):05d}", "creationTimestamp": self._now()}
         if ref.kind in _GENERATED:
             made["metadata"]["generation"] = 1
         owners = {manager: {path for path, _ in leaves(manifest)}}
@@ -189,10 +188,10 @@ class MemoryApi:
         kept = self._existing(ref)
         meta = manifest["metadata"]
         _check_preconditions(kept.manifest, meta.get("uid"), meta.get("resourceVersion"))
-        after = copy.deepcopy(dict(manifest))
+        after = _copied(dict(manifest))
         after["metadata"] = _server_set(kept.manifest) | after["metadata"]
         if not _plain(ref):
-            after["status"] = copy.deepcopy(kept.manifest.get("status", {}))
+            after["status"] = _copied(kept.manifest.get("status", {}))
         before = dict(leaves(kept.manifest))
         changed = {path for path, value in leaves(after) if before.get(path) != value}
         owners = {who: paths - changed for who, paths in kept.owners.items()}
@@ -202,7 +201,7 @@ class MemoryApi:
     def _merge(
         self, ref: ObjectRef, kept: _Kept, wanted: dict[str, Any], manager: str, *, force: bool
     ) -> Manifest:
-        after = copy.deepcopy(kept.manifest)
+        after = _copied(kept.manifest)
         owners = {who: set(paths) for who, paths in kept.owners.items()}
         mine = {path for path, _ in leaves(wanted)}
         for path, value in leaves(defaulted(wanted)):
@@ -212,7 +211,7 @@ class MemoryApi:
             if not any(path in paths for who, paths in owners.items() if who != manager):
                 remove_at(after, path)
         for path, value in leaves(wanted):
-            set_at(after, path, copy.deepcopy(value), wanted)
+            set_at(after, path, value if value is PRESENT else _copied(value), wanted)
         owners[manager] = mine
         return self._store(ref, after, owners)
 
@@ -228,7 +227,7 @@ class MemoryApi:
             _check_immutable(ref, before.manifest, after)
             if before.manifest == after:
                 before.owners = owners
-                return copy.deepcopy(after)
+                return after
             if ref.kind in _GENERATED and _content(before.manifest) != _content(after):
                 after["metadata"]["generation"] += 1
         self._version += 1
@@ -238,15 +237,15 @@ class MemoryApi:
         meta = after["metadata"]
         if "deletionTimestamp" in meta and not meta.get("finalizers"):
             self._remove(ref)
-        return copy.deepcopy(after)
+        return after
 
     def _delete(self, ref: ObjectRef) -> Manifest | None:
         kept = self._kept[ref]
         if not kept.manifest["metadata"].get("finalizers"):
             self._remove(ref)
             return None
-        after = copy.deepcopy(kept.manifest)
-        after["metadata"]["deletionTimestamp"] = "now"
+        after = _copied(kept.manifest)
+        after["metadata"]["deletionTimestamp"] = self._now()
         return self._store(ref, after, kept.owners)
 
     def _remove(self, ref: ObjectRef) -> None:
@@ -259,7 +258,12 @@ class MemoryApi:
         self, what: Literal["ADDED", "MODIFIED", "DELETED"], manifest: dict[str, Any]
     ) -> None:
         for watcher in self.watchers:
-            watcher(WatchEvent(what, copy.deepcopy(manifest)))
+            watcher(WatchEvent(what, manifest))
+
+
+def _copied(value: Any) -> Any:
+    """Return what would arrive at the other end of a connection."""
+    return json.loads(json.dumps(value))
 
 
 def _plain(ref: ObjectRef) -> bool:
@@ -302,7 +306,7 @@ def _take_over(
 
 def _merged(current: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return _copied(patch)
     merged = dict(current) if isinstance(current, dict) else {}
     for key, value in patch.items():
         if value is None:

@@ -1,6 +1,6 @@
 """What the API server adds to objects and what it refuses, as far as tests lean on it."""
 
-import copy
+import json
 from typing import Any
 
 from driftline_operator.core.plan import Manifest
@@ -20,7 +20,7 @@ def immutable_fields(kind: str) -> tuple[Path, ...]:
 
 def defaulted(manifest: Manifest) -> dict[str, Any]:
     """Return the object with defaults filled in and quantities in their canonical form."""
-    made = copy.deepcopy(dict(manifest))
+    made: dict[str, Any] = json.loads(json.dumps(manifest))
     spec = made.get("spec")
     if made["kind"] == "Deployment" and spec is not None:
         spec.setdefault("replicas", 1)

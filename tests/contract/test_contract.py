@@ -326,7 +326,6 @@ async def test_a_finalizer_keeps_an_object_until_it_is_taken_off(backend: Backen
     assert await backend.api.get(ref) is None
 
 
-@pytest.mark.usefixtures("garbage_collector")
 async def test_what_is_owned_goes_with_its_last_owner(backend: Backend) -> None:
     parent = await backend.api.create(a_config_map(backend.namespace, "parent"))
     child = a_service(backend.namespace, "child")

@@ -1,0 +1,20 @@
+"""Whatever goes wrong in whatever order: the latest spec is realised, and nothing breaks."""
+
+import asyncio
+
+import pytest
+
+from tests.faults.schedule import Schedule
+
+SEEDS = 500
+BATCH = 25
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_the_latest_spec_is_realised_whatever_goes_wrong(first: int) -> None:
+    for seed in range(first, first + BATCH):
+        try:
+            asyncio.run(Schedule(seed).run())
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
