@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from driftline_api.model import Traffic
 from driftline_operator.core.store import Store
 from driftline_operator.router.bootstrap import Ports, render_bootstrap
-from driftline_operator.router.inputs import Endpoint, Locate
+from driftline_operator.router.inputs import Endpoint, Locate, wanted
 from driftline_operator.router.manifests import envoy_args
+from driftline_operator.router.ports import Allocation, allocate
 from driftline_operator.router.stats import (
     OUTCOMES_QUERY,
     VERSIONS_QUERY,
@@ -28,7 +31,7 @@ from driftline_operator.router.stats import (
 )
 from driftline_operator.router.traffic import Acknowledged
 from driftline_operator.shell.xds import Patience, XdsFeed
-from tests.router.builders import NAMESPACE
+from tests.router.builders import NAMESPACE, NOW
 
 ENVOY = Path(sys.executable).parent / "envoy"
 QUICK = Patience(unchanged=1.0, incoherent=0.1, rejected=0.2, tick=0.02)
@@ -40,6 +43,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def a_free_uid() -> str:
+    """Return a Model's uid whose port nobody has: tests run side by side, on one loopback.
+
+    Envoy shares a port that it finds taken by another Envoy, instead of failing.
+    """
+    while True:
+        uid = str(uuid.uuid4())
+        model = wanted("m", uid, Traffic())
+        (held,) = allocate([model], Allocation(held={}, freed={}), NOW).held.values()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", held.port))
+            return uid
 
 
 async def eventually(what: str, check: Callable[[], Any], within: float = 15.0) -> Any:

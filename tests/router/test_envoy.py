@@ -15,7 +15,16 @@ from driftline_api.model import Traffic
 from driftline_operator.router.state import RouterState, parse_state
 from driftline_operator.router.stats import Arm
 from tests.router.builders import NAMESPACE, Cluster, a_model, traffic
-from tests.router.harness import Feed, Router, Upstream, a_router, at, eventually, running
+from tests.router.harness import (
+    Feed,
+    Router,
+    Upstream,
+    a_free_uid,
+    a_router,
+    at,
+    eventually,
+    running,
+)
 
 INFER = "/v2/models/iris/infer"
 OLD, NEW = "iris-aaaaaaaaaa", "iris-bbbbbbbbbb"
@@ -30,6 +39,7 @@ class World:
     feed: Feed
     router: Router
     http: aiohttp.ClientSession
+    uid: str
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -42,7 +52,7 @@ class World:
 
     def set(self, wants: Traffic) -> int:
         """Have the Model want this, and return the version that contains it."""
-        self.cluster.put(a_model(wants=wants))
+        self.cluster.put(a_model(wants=wants, uid=self.uid))
         self.cluster.wait(seconds=1)
         self.cluster.reconcile()
         return self.state.version
@@ -94,7 +104,8 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """The old revision serves, both have a cluster, and the router is Ready."""
-    cluster = Cluster(a_model(wants=traffic(OLD, NEW, stable=OLD)))
+    uid = a_free_uid()
+    cluster = Cluster(a_model(wants=traffic(OLD, NEW, stable=OLD), uid=uid))
     cluster.reconcile()
     upstreams = {name: Upstream(name=name) for name in (OLD, NEW)}
     feed = Feed(store=cluster.store, locate=at(upstreams))
@@ -105,11 +116,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         aiohttp.ClientSession(timeout=timeout) as http,
     ):
         await eventually("ready", router.ready)
-        yield World(cluster=cluster, upstreams=upstreams, feed=feed, router=router, http=http)
+        yield World(cluster, upstreams, feed, router, http, uid)
 
 
 async def test_a_router_without_an_operator_is_never_ready_until_one_comes(tmp_path: Path) -> None:
-    cluster = Cluster(a_model(wants=traffic(OLD, stable=OLD)))
+    cluster = Cluster(a_model(wants=traffic(OLD, stable=OLD), uid=a_free_uid()))
     cluster.reconcile()
     feed = Feed(store=cluster.store, locate=at({}))
     async with a_router(tmp_path, feed.port) as router:
@@ -301,7 +312,7 @@ async def test_the_statistics_listener_passes_nothing_else(world: World) -> None
 
 
 async def test_a_second_model_has_a_port_of_its_own(world: World) -> None:
-    world.cluster.put(a_model("wine", traffic(NEW, stable=NEW)))
+    world.cluster.put(a_model("wine", traffic(NEW, stable=NEW), uid=a_free_uid()))
     await world.route(traffic(OLD, stable=OLD, epoch=2))
     port = world.state.models["wine"].port
     async with world.http.get(f"http://127.0.0.1:{port}/v2/models/wine") as response:
@@ -310,7 +321,7 @@ async def test_a_second_model_has_a_port_of_its_own(world: World) -> None:
 
 
 async def test_a_model_that_goes_frees_its_listener_and_touches_no_other(world: World) -> None:
-    world.cluster.put(a_model("wine", traffic(NEW, stable=NEW)))
+    world.cluster.put(a_model("wine", traffic(NEW, stable=NEW), uid=a_free_uid()))
     await world.route(traffic(OLD, stable=OLD, epoch=2))
     port = world.state.models["wine"].port
     async with world.load() as seen:

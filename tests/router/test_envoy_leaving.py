@@ -19,6 +19,7 @@ from tests.router.harness import (
     Names,
     Router,
     Upstream,
+    a_free_uid,
     a_router,
     eventually,
     free_port,
@@ -53,7 +54,7 @@ async def pods(tmp_path: Path) -> AsyncIterator[Pods]:
     first = Upstream(name="first", port=port, address="127.0.0.2")
     second = Upstream(name="second", port=port, address="127.0.0.3")
     names = Names(first.address, second.address)
-    cluster = Cluster(a_model(wants=traffic("iris-a", stable="iris-a")))
+    cluster = Cluster(a_model(wants=traffic("iris-a", stable="iris-a"), uid=a_free_uid()))
     cluster.reconcile()
     feed = Feed(cluster.store, lambda revision: Endpoint(host=f"{revision}.team.svc.", port=port))
     model = parse_state(cluster.find("ConfigMap", "driftline-router")).models["iris"]

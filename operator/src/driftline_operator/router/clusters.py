@@ -16,8 +16,9 @@ CLUSTER: Final = f"{_TYPE}config.cluster.v3.Cluster"
 READY_PATH: Final = "/v2/health/ready"
 #: A pod that left DNS is out after this and the age of the DNS server's answer.
 DNS_REFRESH: Final = "1s"
-#: Must be below the keep-alive time-out of any model server: else a request meets its closing.
-UPSTREAM_IDLE_TIMEOUT: Final = "30s"
+#: Must be below the keep-alive time-out of any model server, else a request meets its closing.
+#: The shortest in common use is 5 s (uvicorn, Node).
+UPSTREAM_IDLE_TIMEOUT: Final = "4s"
 #: Any share of healthy hosts counts as all: an arm gives up requests only when it has none left.
 OVERPROVISIONING: Final = 100_000
 
