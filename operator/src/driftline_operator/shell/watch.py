@@ -114,10 +114,46 @@ def watch_settings(kinds: Sequence[Kind]) -> kopf.OperatorSettings:
     settings.networking.request_timeout = 60.0
     settings.watching.chunk_size = _CHUNK
     settings.process.ultimate_exiting_timeout = None
+    settings.persistence.diffbase_storage = NoDiffs()
+    settings.persistence.progress_storage = NoProgress()
     for kind in kinds:
         if kind.labels:
             settings.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.labels
     return settings
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object whole, to find changes that nobody asks it for."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return nothing, which never differs from itself."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """Return that nothing was stored."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Remembers no progress of handlers: ours are done when they return."""
+
+    def fetch(self, **_: Any) -> None:
+        """Return that there is none."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Purge nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Touch nothing."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        """Return what there is, uncopied: it is empty."""
+        return essence
 
 
 def _has_kubeconfig() -> bool:
