@@ -16,8 +16,10 @@ from typing import Any
 from e2e import s3
 from e2e.cluster.access import service_url
 from e2e.cluster.binaries import helm
+from e2e.cluster.errors import ClusterError
 from e2e.cluster.images import build_all
-from e2e.kubectl import Kubectl, Object
+from e2e.cluster.layout import default_layout
+from e2e.kubectl import Kubectl, KubectlError, Object
 from e2e.models import Trained, breast_cancer, train
 
 ROOT = Path(__file__).parent.parent
@@ -110,14 +112,30 @@ def install_chart(kubectl: Kubectl, images: Mapping[str, str], *more: str) -> No
     """Install or upgrade the chart with the real helm, and wait for the operators.
 
     Raises:
-        RuntimeError: helm failed; the message is what it printed.
+        ClusterError: helm failed, or no operator got ready; its log holds what the operators said.
     """
     command = [str(helm()), "upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE]
     command += ["--create-namespace", "--wait", "--timeout=3m", *image_values(images), *more]
     command += ["--kubeconfig", str(kubectl.kubeconfig)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"helm upgrade --install {RELEASE}: {done.stderr.strip()}")
+        raise ClusterError(
+            f"helm upgrade --install {RELEASE}: {done.stderr.strip()}",
+            log=_operators_said(kubectl),
+            remedy=f"`kubectl get pods,events -n {NAMESPACE}` tells more; then try again",
+        )
+
+
+def _operators_said(kubectl: Kubectl) -> Path:
+    """Write what the operators logged to a file, as far as they came, and return it."""
+    path = default_layout().cache / "log" / "operators.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = ("-l", "app.kubernetes.io/name=driftline", "-n", NAMESPACE)
+    try:
+        path.write_text(kubectl.run("logs", *chosen, "--prefix", "--tail=40"))
+    except KubectlError as error:
+        path.write_text(str(error))
+    return path
 
 
 @contextmanager
