@@ -1,6 +1,6 @@
 """Writes a decision down as status."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from driftline_api import API_VERSION
@@ -11,7 +11,6 @@ from driftline_operator.model.assess import Verdict, judge_ready, judge_reconcil
 from driftline_operator.model.case import Case
 from driftline_operator.model.clock import written
 from driftline_operator.model.observed import Observed, Record, Subject
-from driftline_operator.model.revision import by_number
 from driftline_operator.model.stalls import find_stall
 from driftline_operator.model.template import Identity, pod_labels
 from driftline_operator.model.works import find_work
@@ -84,20 +83,43 @@ def _selector(model: Subject, revision: str | None) -> str:
 
 def _revisions(case: Case, records: Sequence[Record]) -> list[RevisionStatus]:
     """Return the revisions, newest first."""
+    known = [_listed(case, record) for record in records]
+    lost = _without_record(case, {record.name for record in records})
+    by_number = sorted((*known, *lost), key=lambda each: (each.number, each.name), reverse=True)
+    return by_number[:MOST_LISTED]
+
+
+def _listed(case: Case, record: Record) -> RevisionStatus:
+    return RevisionStatus(
+        name=record.name,
+        number=record.number,
+        uri=record.pinned.uri,
+        digest=record.pinned.digest,
+        role=_role(case, record.name),
+        port=record.port,
+        ready_replicas=case.ready(record.name),
+        idle_since=_idle_since(case, record.name),
+    )
+
+
+def _without_record(case: Case, recorded: Collection[str]) -> Iterator[RevisionStatus]:
+    """Yield what runs although somebody deleted its ControllerRevision, as it was known before.
+
+    Forgotten, it would neither be routed to its port nor ever count as drained.
+    """
+    for each in case.observed.model.status.revisions:
+        if each.name in case.decision.rollout.running and each.name not in recorded:
+            now = {
+                "role": _role(case, each.name),
+                "ready_replicas": case.ready(each.name),
+                "idle_since": _idle_since(case, each.name),
+            }
+            yield each.model_copy(update=now)
+
+
+def _idle_since(case: Case, revision: str) -> str | None:
     idle = case.decision.rollout.idle
-    return [
-        RevisionStatus(
-            name=record.name,
-            number=record.number,
-            uri=record.pinned.uri,
-            digest=record.pinned.digest,
-            role=_role(case, record.name),
-            port=record.port,
-            ready_replicas=case.ready(record.name),
-            idle_since=written(idle[record.name]) if record.name in idle else None,
-        )
-        for record in reversed(by_number(records))
-    ][:MOST_LISTED]
+    return written(idle[revision]) if revision in idle else None
 
 
 def _role(case: Case, revision: str) -> Literal["Stable", "Candidate", "Previous"]:
