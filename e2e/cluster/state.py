@@ -14,10 +14,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 from e2e.cluster.errors import RefusedError
 from e2e.cluster.layout import Layout
 from e2e.cluster.processes import Running, boot_id, is_alive
+from e2e.cluster.progress import say
 
 KIND_NAME = "driftline-e2e"
 
@@ -152,31 +154,33 @@ def save(layout: Layout, record: Record) -> None:
 
 @contextlib.contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Hold the machine's cluster for oneself, so that no two commands change it at once.
-
-    Raises:
-        RefusedError: another command is changing it.
-    """
+    """Hold the machine's cluster for oneself: two commands take turns, they do not interfere."""
     layout.lock.parent.mkdir(parents=True, exist_ok=True)
-    with _lock_held(layout.lock):
-        try:
-            yield
-        finally:
-            layout.lock.unlink(missing_ok=True)
+    handle = _acquire(layout.lock)
+    try:
+        yield
+    finally:
+        layout.lock.unlink(missing_ok=True)
+        handle.close()
 
 
-@contextlib.contextmanager
-def _lock_held(path: Path) -> Iterator[None]:
-    with path.open("a+") as handle:
+def _acquire(path: Path) -> IO[str]:
+    """Return the lock's open file, locked, once it is the one that the path names.
+
+    Who had it before removed it: a lock on a file that is gone excludes nobody.
+    """
+    while True:
+        handle = path.open("a+")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except BlockingIOError:
             handle.seek(0)
-            raise RefusedError(
-                f"process {handle.read().strip()} is starting or stopping the cluster",
-                remedy="wait for it to end, then try again",
-            ) from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
+            say(f"  · wait for process {handle.read().strip()}, which starts or stops the cluster")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            break
+        handle.close()
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

@@ -16,29 +16,34 @@ from pathlib import Path
 from e2e.cluster.layout import Layout
 from e2e.cluster.network import lower_network
 from e2e.cluster.processes import boot_id, children_of, command_line, kill, pids, stat_of, stop
+from e2e.cluster.progress import step
 from e2e.cluster.state import Record
 
 CGROUPS = Path("/sys/fs/cgroup")
 POD_CGROUPS = ("kubepods", "kubepods.slice")
 CONTAINER_LOGS = Path("/var/log/containers")
+DEVICE_SOCKET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
 FIXED_DIRECTORIES = (CONTAINER_LOGS, Path("/var/lib/kubelet"), Path("/var/lib/cni"))
 """Made by kubelet and plugins wherever their own directories are."""
 
 
 def tear_down(layout: Layout, record: Record | None) -> None:
     """Remove everything that `up` made, as far as it is there. Safe to repeat."""
-    if record is not None and record.boot == boot_id():
-        # Last started, first stopped: the kubelet must not restart what is being killed.
-        stop(reversed(record.processes))
-    kill_containers(layout)
-    unmount_below(layout.run, layout.state)
-    lower_network(record.sysctls if record else {})
-    remove_cgroups()
-    _remove_container_logs(layout)
-    for home in FIXED_DIRECTORIES:
-        _remove_if_empty(home)
-    for home in (layout.run, layout.state):
-        shutil.rmtree(home, ignore_errors=True)
+    with step("stop the cluster's programs and containers"):
+        if record is not None and record.boot == boot_id():
+            # Last started, first stopped: the kubelet must not restart what is being killed.
+            stop(reversed(record.processes))
+        kill_containers(layout)
+    with step("remove its mounts, network and files"):
+        unmount_below(layout.run, layout.state)
+        lower_network(record.sysctls if record else {})
+        remove_cgroups()
+        _remove_container_logs(layout)
+        DEVICE_SOCKET.unlink(missing_ok=True)
+        for home in FIXED_DIRECTORIES:
+            _remove_if_empty(home)
+        for home in (layout.run, layout.state):
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def kill_containers(layout: Layout) -> None:

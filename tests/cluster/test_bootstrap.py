@@ -1,5 +1,7 @@
 """What has to be there first, said in one message where it cannot be brought."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def test_locks_have_hashes_and_name_no_place(lock: Path) -> None:
     assert text.count("--hash=sha256:") >= len(pinned)
     assert "://" not in text
     assert "index-url" not in text
+
+
+def test_the_lock_covers_what_the_project_asks_for() -> None:
+    project = tomllib.loads((bootstrap.CHECKOUT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    asked = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    names = {re.split(r"[=<>\[;! ]", name)[0].lower() for name in asked} - {"driftline"}
+    lock = (bootstrap.LOCKS / "dev.txt").read_text()
+    locked = {line.split("==")[0] for line in lock.splitlines() if "==" in line}
+    assert names <= locked, f"run `make lock`: {sorted(names - locked)} are not locked"
 
 
 def test_images_carry_the_versions_that_the_tests_run_with() -> None:

@@ -3,7 +3,9 @@
 import json
 import multiprocessing
 import os
+import threading
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -122,27 +124,28 @@ def test_no_process_survives_a_boot(tmp_path: Path) -> None:
         stop([process])
 
 
-def _hold(layout: Layout, held: object, release: object) -> None:
+def _hold(layout: Layout, held: Event, release: Event, let_go: Path) -> None:
     with locked(layout):
-        held.set()  # type: ignore[attr-defined]  # multiprocessing's events have no common type
-        release.wait(30)  # type: ignore[attr-defined]
+        held.set()
+        release.wait(30)
+        let_go.touch()
 
 
-def test_two_commands_do_not_change_the_cluster_at_once(tmp_path: Path) -> None:
-    layout = a_layout(tmp_path)
+def test_two_commands_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout, let_go = a_layout(tmp_path), tmp_path / "let-go"
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(layout, held, release))
+    other = context.Process(target=_hold, args=(layout, held, release, let_go))
     other.start()
     try:
         assert held.wait(30)
-        with pytest.raises(RefusedError, match=f"process {other.pid} "), locked(layout):
-            pass
+        threading.Timer(0.2, release.set).start()
+        with locked(layout):
+            assert let_go.exists()
     finally:
         release.set()
         other.join(30)
-    with locked(layout):
-        pass
+    assert f"process {other.pid}, which starts or stops" in capsys.readouterr().out
     assert not layout.lock.exists()
 
 
