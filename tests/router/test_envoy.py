@@ -124,7 +124,7 @@ async def test_a_router_without_an_operator_is_never_ready_until_one_comes(tmp_p
     cluster.reconcile()
     feed = Feed(store=cluster.store, locate=at({}))
     async with a_router(tmp_path, feed.port) as router:
-        for _ in range(20):
+        for _ in range(40):  # with fetch time-outs of as little as 1 s it would be Ready after 3
             await asyncio.sleep(0.1)
             assert not await router.ready()
         async with running(feed):
@@ -247,6 +247,22 @@ async def test_a_draining_server_loses_no_request(world: World) -> None:
         old = seen[OLD]
         await eventually("it goes on", lambda: seen[OLD] > old + 100)
     assert world.failures == []
+
+
+async def test_a_server_that_is_not_ready_is_asked_nothing_even_if_there_is_no_other(
+    world: World,
+) -> None:
+    world.upstreams[OLD].healthy = False
+
+    async def refused() -> bool:
+        return set(await world.served_by(5)) == {"503"}
+
+    await eventually("refused", refused)
+
+
+async def test_a_large_request_goes_through(world: World) -> None:
+    async with world.http.post(world.url + INFER, data=bytes(16 * 1024 * 1024)) as response:
+        assert response.status == 200
 
 
 async def test_outcomes_and_latency_are_counted_by_arm_and_epoch(world: World) -> None:

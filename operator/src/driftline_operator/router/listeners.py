@@ -65,7 +65,11 @@ def render_listener(routed: Routed) -> dict[str, Any]:
 
 
 def _connection_manager(model: str) -> dict[str, Any]:
-    """Return what speaks HTTP/1.1 and HTTP/2, and passes on what it gets unchanged."""
+    """Return what speaks HTTP/1.1 and HTTP/2, and passes on what it gets unchanged.
+
+    It trusts no client, since it uses the remote address and knows no internal ones: `x-envoy-*`
+    headers, with which a client could change time-outs and retries, are dropped.
+    """
     return {
         "@type": CONNECTION_MANAGER,
         "stat_prefix": STAT_PREFIX,
@@ -86,14 +90,10 @@ def _connection_manager(model: str) -> dict[str, Any]:
 
 
 def _name_the_model(model: str) -> dict[str, Any]:
-    """Return the mutation that runs before routing.
-
-    It also drops `x-envoy-*`, with which a client could otherwise change time-outs and retries.
-    """
+    """Return the mutation that runs before routing."""
     header = {"key": MODEL_HEADER, "value": model}
     action = "OVERWRITE_IF_EXISTS_OR_ADD"
     mutations: list[dict[str, Any]] = [{"remove": name} for name in STAMPS]
-    mutations.append({"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}})
     mutations.append({"append": {"header": header, "append_action": action}})
     kind = "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
