@@ -69,6 +69,9 @@ class Watch:
                     registry=self._registry(loop),
                     settings=watch_settings(self._kinds),
                     stop_flag=stop,
+                    # Else it asks who we are, and a container's user has no name. The type is a
+                    # string that kopf does not export.
+                    identity="driftline",  # type: ignore[arg-type]
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
                 )
