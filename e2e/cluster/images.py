@@ -31,7 +31,7 @@ def build_all(layout: Layout | None = None, wish: Wish | None = None) -> Mapping
     assert record is not None
     if cluster.kind is state.Kind.KIND:
         return kind.refresh(layout, record).images
-    return native.refresh(layout, record).images
+    return native.refresh(layout).images
 
 
 def _for_given(layout: Layout, cluster: Cluster) -> Mapping[str, str]:

@@ -101,11 +101,12 @@ def prepare(layout: Layout) -> tuple[Path, dict[str, str]]:
         return kube.result(), images
 
 
-def refresh(layout: Layout, record: Record) -> Record:
+def refresh(layout: Layout) -> Record:
     """Bring a running cluster up to date: build, push and load the images that changed."""
     _, images = prepare(layout)
     load_images(layout, images)
-    fresh = replace(record, images=images)
+    # Read after the builds, which take long enough for another command to write it.
+    fresh = replace(_recorded(layout), images=images)
     save(layout, fresh)
     return fresh
 

@@ -63,18 +63,25 @@ def prospect() -> Kind:
 def _bring_up_ours(layout: Layout) -> Record:
     record = load(layout)
     standing = judge(record, gather_facts(layout, record), CHECKOUT)
-    if standing is Standing.LEFTOVER:
+    if standing is Standing.LEFTOVER or not _answers(layout, record):
         say("  · what is left of an earlier cluster is removed first")
         remove(layout, record)
-    if record is not None and standing is Standing.OURS:
+    elif record is not None:
         return _refresh(layout, record)
     return _start(layout)
+
+
+def _answers(layout: Layout, record: Record | None) -> bool:
+    """Tell whether a cluster that runs is of use: a test may have died with its API server down."""
+    if record is None or record.kind is Kind.KIND:
+        return True
+    return native.api_is_ready(layout)
 
 
 def _refresh(layout: Layout, record: Record) -> Record:
     if record.kind is Kind.KIND:
         return kind.refresh(layout, record)
-    return native.refresh(layout, record)
+    return native.refresh(layout)
 
 
 def _start(layout: Layout) -> Record:
