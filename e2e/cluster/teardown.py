@@ -42,8 +42,13 @@ def tear_down(layout: Layout, record: Record | None) -> None:
         DEVICE_SOCKET.unlink(missing_ok=True)
         for home in FIXED_DIRECTORIES:
             _remove_if_empty(home)
-        for home in (layout.run, layout.state):
-            shutil.rmtree(home, ignore_errors=True)
+        remove_files(layout)
+
+
+def remove_files(layout: Layout) -> None:
+    """Remove the cluster's own directories. The cache stays."""
+    for home in (layout.run, layout.state):
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def kill_containers(layout: Layout) -> None:

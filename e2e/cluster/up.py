@@ -11,7 +11,7 @@ from e2e.cluster.layout import Layout, default_layout
 from e2e.cluster.progress import run, say
 from e2e.cluster.recipes import CHECKOUT
 from e2e.cluster.state import Kind, Record, Standing, gather_facts, judge, load, locked
-from e2e.cluster.teardown import tear_down
+from e2e.cluster.teardown import remove_files, tear_down
 
 
 def ensure_up(layout: Layout | None = None, wish: Wish | None = None) -> Path:
@@ -52,7 +52,9 @@ def remove(layout: Layout, record: Record | None) -> None:
     """Remove a cluster of ours, whole or in pieces."""
     if record is not None and record.kind is Kind.KIND:
         kind.delete(layout)
-    tear_down(layout, record)
+        remove_files(layout)
+    else:
+        tear_down(layout, record)
 
 
 def prospect() -> Kind:
