@@ -103,7 +103,7 @@ def _operator(host: str, port: int) -> dict[str, Any]:
     """Return the cluster of the xDS servers: any replica will do, so a dead one is left fast."""
     return {
         "name": "operator",
-        "cluster_type": every_address(),
+        "cluster_type": every_address(refresh="10s"),
         "connect_timeout": "1s",
         "load_assignment": _single("operator", host, port),
     }

@@ -77,7 +77,7 @@ def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def every_address() -> dict[str, Any]:
+def every_address(refresh: str = DNS_REFRESH) -> dict[str, Any]:
     """Return the discovery that takes each address of the name as a host ("strict DNS").
 
     A name that has no address any more has no host any more; a DNS server that fails to answer
@@ -86,7 +86,7 @@ def every_address() -> dict[str, Any]:
     kind = "extensions.clusters.dns.v3.DnsCluster"
     options = {
         "@type": _TYPE + kind,
-        "dns_refresh_rate": DNS_REFRESH,
+        "dns_refresh_rate": refresh,
         "dns_failure_refresh_rate": {"base_interval": DNS_REFRESH, "max_interval": DNS_REFRESH},
         "respect_dns_ttl": False,
         "dns_lookup_family": "V4_PREFERRED",
