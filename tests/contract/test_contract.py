@@ -75,7 +75,7 @@ async def test_lists_with_keys_are_merged_item_by_item(backend: Backend) -> None
     made = await backend.api.apply(a_deployment(backend.namespace))
 
     def inject(live: dict[str, object]) -> None:
-        containers = live["spec"]["template"]["spec"]["containers"]  # type: ignore[index]
+        containers = live["spec"]["template"]["spec"]["containers"]  # type: ignore[index]  # JSON
         containers.append({"name": "sidecar", "image": "sidecar:1"})
 
     backend.edit(ObjectRef.of(made), inject)

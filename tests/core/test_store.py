@@ -11,7 +11,7 @@ from tests.core.builders import NAMESPACE, an_object
 
 
 def names(found: object) -> list[str]:
-    return [each["metadata"]["name"] for each in found]  # type: ignore[attr-defined]
+    return [each["metadata"]["name"] for each in found]  # type: ignore[attr-defined]  # JSON
 
 
 def test_what_was_put_is_found() -> None:
