@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -85,16 +86,51 @@ class Watch:
     def _registry(self, loop: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         """Return one handler for all kinds: an event goes to the Feed, in the loop it lives in."""
         registry = kopf.OperatorRegistry()
+        crossing = Crossing(self._sink, loop)
 
         async def tell(event: kopf.RawEvent, **_: Any) -> None:
-            act = self._sink.drop if event["type"] == "DELETED" else self._sink.put
-            loop.call_soon_threadsafe(act, event["object"])
+            crossing.send(event)
 
         for kind in self._kinds:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(tell)
         login = kopf.login_with_kubeconfig if _has_kubeconfig() else kopf.login_with_service_account
         kopf.on.login(registry=registry)(login)
         return registry
+
+
+class Crossing:
+    """Brings events from kopf's thread to the loop where they are taken in, in their order.
+
+    The loop is woken once for all that has gathered, not for each: a wake-up is a system call,
+    and a change of threads.
+    """
+
+    def __init__(self, sink: Sink, loop: asyncio.AbstractEventLoop) -> None:
+        self._sink = sink
+        self._loop = loop
+        self._events: deque[kopf.RawEvent] = deque()
+        self._awaited = False
+
+    def send(self, event: kopf.RawEvent) -> None:
+        """Hand over an event. Called in kopf's thread."""
+        self._events.append(event)
+        if not self._awaited:
+            self._awaited = True
+            self._loop.call_soon_threadsafe(self._arrive)
+
+    def _arrive(self) -> None:
+        """Take in what has gathered. What comes from now on wakes the loop anew."""
+        self._awaited = False
+        for _ in range(len(self._events)):
+            event = self._events.popleft()
+            try:
+                self._take_in(event)
+            except Exception:
+                log.exception("a bug in Driftline; %s was not taken in", event["type"])
+
+    def _take_in(self, event: kopf.RawEvent) -> None:
+        act = self._sink.drop if event["type"] == "DELETED" else self._sink.put
+        act(event["object"])
 
 
 class _Endless:
