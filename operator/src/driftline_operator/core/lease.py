@@ -39,13 +39,17 @@ class Lease:
         ref: the Lease.
         identity: ours, unique to this process.
         clock: time.
+        retry: seconds between two attempts.
     """
 
-    def __init__(self, api: Api, ref: ObjectRef, identity: str, *, clock: Clock) -> None:
+    def __init__(
+        self, api: Api, ref: ObjectRef, identity: str, *, clock: Clock, retry: float = RETRY
+    ) -> None:
         self._api = api
         self._ref = ref
         self._identity = identity
         self._clock = clock
+        self._retry = retry
         self._renewed: float | None = None
         self._seen: _Sighting | None = None
         self.transitions = 0
@@ -97,7 +101,7 @@ class Lease:
             while True:
                 if await self.attempt():
                     await self._lead(while_leading)
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(self._retry)
         finally:
             await asyncio.shield(self.release())
 
@@ -117,7 +121,7 @@ class Lease:
 
     async def _stay(self, work: asyncio.Future[None]) -> bool:
         """Wait and renew. A renewal that hangs must not outlive the deadline, which it cannot."""
-        await asyncio.wait({work}, timeout=RETRY)
+        await asyncio.wait({work}, timeout=self._retry)
         return await self.attempt()
 
     async def _take(self, now: float) -> bool:
