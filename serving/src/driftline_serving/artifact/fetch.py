@@ -13,7 +13,7 @@ from driftline_serving.artifact.digest import check_wellformed, directory_digest
 from driftline_serving.artifact.local import PVC_MOUNT, LocalSource
 from driftline_serving.artifact.location import NOTES, Location, Scheme
 from driftline_serving.artifact.s3 import S3Source
-from driftline_serving.artifact.sinks import FileSink, HashSink, disk_full
+from driftline_serving.artifact.sinks import FileSink, HashSink, disk_full, writing
 from driftline_serving.artifact.source import Entry, Source
 from driftline_serving.artifact.transfer import Attempts, Patience, transfer
 from driftline_serving.artifact.web import WebSource
@@ -137,7 +137,8 @@ class Target:
         Raises:
             ArtifactError: the disk is too small.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        with writing(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
         parts = [part.stat().st_size for part in self._parts.rglob("*") if part.is_file()]
         needed = sum(entry.size or 0 for entry in entries) - sum(parts)
         free = shutil.disk_usage(self._directory).free
@@ -162,12 +163,13 @@ class Target:
                 f"{location.shown} has the digest {digest}, but {self.digest} is asked for: the "
                 "artifact was changed after it was pinned, or spec.artifact.digest is wrong",
             )
-        for path in paths:
-            named = self._directory / path
-            named.parent.mkdir(parents=True, exist_ok=True)
-            (self._parts / path).replace(named)
-        files = _stamps(self._directory, paths)
-        self._note_done(location, digest, files)
+        with writing(self._directory):
+            for path in paths:
+                named = self._directory / path
+                named.parent.mkdir(parents=True, exist_ok=True)
+                (self._parts / path).replace(named)
+            files = _stamps(self._directory, paths)
+            self._note_done(location, digest, files)
         return Resolved(digest=digest, size=sum(size for size, _ in files.values()))
 
     def _note_done(self, location: Location, digest: str, files: dict[str, list[int]]) -> None:

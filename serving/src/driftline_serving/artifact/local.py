@@ -1,6 +1,7 @@
 """Artifacts on a mounted volume: `pvc://claim/path`, and `file:///path`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from driftline_api.conditions import Reason
@@ -23,7 +24,7 @@ class LocalSource:
 
     async def entries(self) -> list[Entry]:
         """See `Source`."""
-        with _Reported(self._location):
+        with _reading(self._location):
             self._check_kind()
             if not self._location.is_directory:
                 return [self._entry(self._root, self._location.file_name)]
@@ -37,7 +38,7 @@ class LocalSource:
         """See `Source`."""
         is_directory = self._location.is_directory
         path = self._root / entry.path if is_directory else self._root
-        with _Reported(self._location):
+        with _reading(self._location):
             now = self._entry(path, entry.path)
         start = offset if version is not None and version == now.version else 0
         chunks = self._read(path, start)
@@ -47,7 +48,7 @@ class LocalSource:
         """Nothing is held."""
 
     async def _read(self, path: Path, offset: int) -> AsyncIterator[bytes]:
-        with _Reported(self._location), path.open("rb") as file:
+        with _reading(self._location), path.open("rb") as file:
             file.seek(offset)
             while chunk := file.read(CHUNK):
                 yield chunk
@@ -72,27 +73,22 @@ class LocalSource:
         return Entry(path=name, size=stat.st_size, version=f"{stat.st_mtime_ns}-{stat.st_size}")
 
 
-class _Reported:
-    """Turns what the file system raises into errors of ours."""
-
-    def __init__(self, location: Location) -> None:
-        self._location = location
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        shown = self._location.shown
-        if isinstance(error, FileNotFoundError):
-            raise _not_found(f"there is nothing at {shown}") from error
-        if isinstance(error, PermissionError):
-            raise ArtifactError(
-                Reason.ARTIFACT_ACCESS_DENIED,
-                f"{shown} cannot be read by the user that the pod runs as: {error.strerror}; "
-                "change the file's mode, or set fsGroup in podTemplate",
-            ) from error
-        if isinstance(error, OSError):
-            raise TransientError(f"cannot read {shown}: {error.strerror}") from error
+@contextmanager
+def _reading(location: Location) -> Iterator[None]:
+    """Turn what the file system raises into errors of ours."""
+    shown = location.shown
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _not_found(f"there is nothing at {shown}") from error
+    except PermissionError as error:
+        raise ArtifactError(
+            Reason.ARTIFACT_ACCESS_DENIED,
+            f"{shown} cannot be read by the user that the pod runs as: {error.strerror}; change "
+            "the file's mode, or set fsGroup in podTemplate",
+        ) from error
+    except OSError as error:
+        raise TransientError(f"cannot read {shown}: {error.strerror}") from error
 
 
 def _relative(path: Path, root: Path) -> str:

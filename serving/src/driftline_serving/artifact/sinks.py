@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -75,7 +77,7 @@ class FileSink:
         self._note = note
         self._uri = hashlib.sha256(uri.encode()).hexdigest()  # a URI may hold a signature
         self._hashed = HashSink()
-        with _Told(part):
+        with writing(part):
             part.parent.mkdir(parents=True, exist_ok=True)
             note.parent.mkdir(parents=True, exist_ok=True)
             self._file = part.open("ab+")
@@ -93,7 +95,7 @@ class FileSink:
 
     def begin(self, offset: int, version: str | None) -> None:
         """See `Sink`."""
-        with _Told(self._part):
+        with writing(self._part):
             if offset != self.offset:
                 self._file.truncate(0)
             self._note.write_text(json.dumps({"uri": self._uri, "version": version}))
@@ -101,19 +103,19 @@ class FileSink:
 
     def write(self, chunk: bytes) -> None:
         """See `Sink`."""
-        with _Told(self._part):
+        with writing(self._part):
             self._file.write(chunk)
         self._hashed.write(chunk)
 
     def finish(self) -> str:
         """See `Sink`."""
-        with _Told(self._part):
+        with writing(self._part):
             self._file.flush()
         return self._hashed.finish()
 
     def close(self) -> None:
         """Close the file; what is in it stays for the next attempt."""
-        with _Told(self._part):
+        with writing(self._part):
             self._file.close()
 
     def _take_up(self) -> None:
@@ -127,22 +129,16 @@ class FileSink:
         self._hashed.version = noted
 
 
-class _Told:
-    """Turns what the file system raises while we write into errors of ours."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, OSError):
-            return
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system raises while we write into errors of ours."""
+    try:
+        yield
+    except OSError as error:
         if error.errno in _FULL:
-            raise disk_full(self._path.parent, None) from error
+            raise disk_full(path.parent, None) from error
         raise ArtifactError(
-            Reason.ARTIFACT_UNREACHABLE, f"cannot write {self._path}: {error.strerror}"
+            Reason.ARTIFACT_UNREACHABLE, f"cannot write {path}: {error.strerror}"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Artifacts on a web server."""
 
+import base64
 import email.utils
 import logging
 import re
@@ -7,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
+from yarl import URL
 
 from driftline_api.conditions import Reason
 from driftline_serving.artifact.location import Location, Scheme
@@ -14,6 +16,7 @@ from driftline_serving.artifact.source import Entry, Opened
 from driftline_serving.errors import ArtifactError, TransientError
 
 CHUNK = 1024 * 1024
+_QUOTED = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 _PASSING = (408, 425, 429)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -40,14 +43,12 @@ class WebSource:
     async def open(self, entry: Entry, offset: int, version: str | None) -> Opened:
         """See `Source`."""
         del entry  # there is but one
-        headers = {"Accept-Encoding": "identity"}
-        if offset and version:
-            headers |= {"Range": f"bytes={offset}-", "If-Range": version}
-        response = await self._get(headers)
-        if response.status == 206:
-            start, size = self._content_range(response)
-        else:
+        response = await self._get_from(offset, version) if offset and version else None
+        if response is None:
+            response = await self._get({})
             start, size = 0, response.content_length
+        else:
+            start, size = self._content_range(response)
         return Opened(
             offset=start, size=size, version=_version(response), chunks=self._chunks(response)
         )
@@ -57,25 +58,28 @@ class WebSource:
         if self._session is not None:
             await self._session.close()
 
+    async def _get_from(self, offset: int, version: str) -> aiohttp.ClientResponse | None:
+        """The rest of the file, or None where it changed or the server gives no ranges.
+
+        Not every server honours `If-Range`, so the version of the answer is looked at too.
+        """
+        response = await self._get({"Range": f"bytes={offset}-", "If-Range": version})
+        if response.status == 206 and _version(response) in (None, version):
+            return response
+        response.close()
+        return None
+
     async def _get(self, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers=self._headers,
-                auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-                trust_env=True,
-            )
+            self._session = _session(self._headers)
         try:
-            response = await self._session.get(self._location.uri, headers=headers)
+            response = await self._session.get(_as_written(self._location.uri), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._told(error) from error
-        if response.status == 416 and "Range" in headers:
-            response.release()
-            return await self._get({"Accept-Encoding": "identity"})
-        if response.status not in (200, 206):
-            response.release()
-            raise self._refused(response.status)
-        return response
+        if response.status in (200, 206) or (response.status == 416 and "Range" in headers):
+            return response
+        response.close()
+        raise self._refused(response.status)
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         try:
@@ -129,12 +133,29 @@ class WebSource:
         return TransientError(f"reading {shown} broke off: {type(error).__name__}")
 
 
+def _session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
+    """A session whose bytes are the server's, and which trusts whom SSL_CERT_FILE names now."""
+    return aiohttp.ClientSession(
+        headers={"Accept-Encoding": "identity", **headers},
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        connector=aiohttp.TCPConnector(ssl=ssl.create_default_context()),
+        trust_env=True,
+    )
+
+
+def _as_written(uri: str) -> URL:
+    """The URI with its quoting untouched, since a signature may be over it."""
+    return URL(uri, encoded=_QUOTED.fullmatch(uri) is not None)
+
+
 def _authorization(environ: Mapping[str, str]) -> dict[str, str]:
     if token := environ.get("HTTPS_TOKEN", "").strip():
         return {"Authorization": f"Bearer {token}"}
     if username := environ.get("HTTPS_USERNAME", "").strip():
         password = environ.get("HTTPS_PASSWORD", "").strip()
-        return {"Authorization": aiohttp.BasicAuth(username, password, "utf-8").encode()}
+        encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {encoded}"}
     return {}
 
 
