@@ -16,6 +16,8 @@ class OperatorConfig:
         namespace: the release's, where the Lease lies.
         watch_namespaces: whose Models are served; empty for all.
         xds_host: the name under which routers reach any replica.
+        http_port: where this process serves health and metrics.
+        xds_port: where it answers routers; their Service always offers it at 8081.
     """
 
     pod_name: str
@@ -29,7 +31,8 @@ class OperatorConfig:
     cluster_domain: str = "cluster.local"
     router_replicas: int = 2
     router_resources: Mapping[str, Any] = field(default_factory=dict)
-    log_level: str = "INFO"
+    http_port: int = 8080
+    xds_port: int = 8081
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -51,7 +54,8 @@ class OperatorConfig:
             cluster_domain=environ.get("DRIFTLINE_CLUSTER_DOMAIN") or "cluster.local",
             router_replicas=_count(environ, "DRIFTLINE_ROUTER_REPLICAS", 2),
             router_resources=_object(environ, "DRIFTLINE_ROUTER_RESOURCES"),
-            log_level=(environ.get("DRIFTLINE_LOG_LEVEL") or "INFO").upper(),
+            http_port=_count(environ, "DRIFTLINE_HTTP_PORT", 8080),
+            xds_port=_count(environ, "DRIFTLINE_XDS_PORT", 8081),
         )
 
 

@@ -10,8 +10,6 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
-HTTP_PORT: Final = 8080
-XDS_PORT: Final = 8081
 #: Seconds that a request under way has to end when we stop.
 _SHUTDOWN: Final = 2.0
 

@@ -27,7 +27,7 @@ from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.inputs import headless_service
 from driftline_operator.router.manifests import RouterConfig
-from driftline_operator.shell.http import HTTP_PORT, XDS_PORT, health_application, served
+from driftline_operator.shell.http import health_application, served
 from driftline_operator.shell.leading import LeaderWrites, Leading, Synced
 from driftline_operator.shell.metrics import Metrics
 from driftline_operator.shell.poll import RouterPoll
@@ -79,8 +79,8 @@ class Operator:
         xds = XdsFeed(self.store, lambda namespace: headless_service(namespace, domain))
         async with AsyncExitStack() as stack:
             health = health_application(self.metrics.registry, lambda: self.is_ready)
-            await stack.enter_async_context(served(health, HTTP_PORT))
-            await stack.enter_async_context(served(xds.application(), XDS_PORT))
+            await stack.enter_async_context(served(health, self._config.http_port))
+            await stack.enter_async_context(served(xds.application(), self._config.xds_port))
             work = asyncio.create_task(self._work())
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
