@@ -115,10 +115,10 @@ def _identities(nodes: list[NodeProto], names: list[str]) -> bytes:
 
 
 @cache
-def labour(fixed: int | None = None) -> bytes:
-    """Works as long as it is told: `rounds` INT64 [1] matrix products, or a fixed number of them.
+def labour(least: int = 0) -> bytes:
+    """Works as long as it is told: `rounds` INT64 [1] matrix products, but at least so many.
 
-    One round takes roughly 10 ms on one thread; gives `done` FP32 [1].
+    One round takes roughly 1.5 ms on one thread; gives `done` FP32 [1].
     """
     size = 512
     matrix = np.full((size, size), 1 / size, dtype=np.float32)
@@ -138,11 +138,11 @@ def labour(fixed: int | None = None) -> bytes:
             helper.make_tensor_value_info("after", TensorProto.FLOAT, [size, size]),
         ],
     )
-    trips = "times" if fixed is None else "fixed"
     graph = helper.make_graph(
         [
-            helper.make_node("Squeeze", ["rounds"], ["times"]),
-            helper.make_node("Loop", [trips, "", "matrix"], ["end"], body=body),
+            helper.make_node("Squeeze", ["rounds"], ["told"]),
+            helper.make_node("Max", ["told", "least"], ["times"]),
+            helper.make_node("Loop", ["times", "", "matrix"], ["end"], body=body),
             helper.make_node("ReduceMax", ["end"], ["most"], keepdims=0),
             helper.make_node("Reshape", ["most", "one"], ["done"]),
         ],
@@ -152,7 +152,7 @@ def labour(fixed: int | None = None) -> bytes:
         [
             numpy_helper.from_array(matrix, "matrix"),
             numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
-            numpy_helper.from_array(np.array(fixed or 0, dtype=np.int64), "fixed"),
+            numpy_helper.from_array(np.array(least, dtype=np.int64), "least"),
         ],
     )
     return serialized(_model(graph))
@@ -170,6 +170,19 @@ def pair_adder() -> bytes:
         "adder",
         any_length,
         [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["k"])],
+    )
+    return serialized(_model(graph))
+
+
+@cache
+def seven_only() -> bytes:
+    """Says that it takes any number of values, but works with seven alone."""
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "seven"], ["y"])],
+        "seven",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])],
+        [numpy_helper.from_array(np.array([7], dtype=np.int64), "seven")],
     )
     return serialized(_model(graph))
 

@@ -35,7 +35,7 @@ def labour(rounds: int) -> dict[str, object]:
 
 def test_is_live_at_once_and_ready_only_when_the_model_has_answered(tmp_path: Path) -> None:
     setup = Setup(wait_ready=False)
-    with serving(tmp_path, onnx_models.labour(fixed=2 * A_WHILE), setup) as server:
+    with serving(tmp_path, onnx_models.labour(least=8 * A_WHILE), setup) as server:
         assert server.get("/v2/health/live").status == 200
         for path in ("/v2/health/ready", "/v2/models/m/ready", "/v2/models/m"):
             assert server.get(path).status == 503, path
@@ -48,7 +48,7 @@ def test_is_live_at_once_and_ready_only_when_the_model_has_answered(tmp_path: Pa
 
 def test_sigterm_while_loading_ends_it_cleanly(tmp_path: Path) -> None:
     setup = Setup(wait_ready=False)
-    with serving(tmp_path, onnx_models.labour(fixed=A_WHILE), setup) as server:
+    with serving(tmp_path, onnx_models.labour(least=A_WHILE), setup) as server:
         server.terminate()
         assert server.process.wait(30) == 0
 
@@ -57,6 +57,10 @@ BROKEN = {
     "no ONNX": (b"this is a text", "ONNX Runtime cannot load model.onnx.*Protobuf parsing failed"),
     "cut short": (onnx_models.cancer_onnx()[:5000], "ONNX Runtime cannot load model.onnx"),
     "empty": (b"", "ONNX Runtime cannot load model.onnx"),
+    "no answer to a warm-up": (
+        onnx_models.seven_only(),
+        r"loads but does not answer a warm-up request \(x \[1\]\)",
+    ),
     "maps for outputs": (onnx_models.cancer_onnx_with_maps(), "'zipmap': False"),
 }
 
