@@ -349,6 +349,22 @@ def test_a_foreign_service_of_the_models_name_stalls_until_it_is_handed_over(
     assert world.condition("Ready") == ("True", "Serving")
 
 
+def test_a_model_that_is_made_anew_waits_for_what_the_earlier_one_left(serving: World) -> None:
+    stable = stable_of(serving)
+    serving.checks.clear()  # of what the operator does: a person breaks them
+    serving.delete("Model", "iris")
+    serving.apply(a_model(replicas=2))
+    serving.reconcile()
+    assert serving.condition("Stalled") == ("", "")
+    assert serving.condition("Ready") == ("Unknown", "Starting")
+    assert "earlier Model" in serving.status.message
+    assert serving.status.traffic.clusters == []
+    serving.memory.collect_garbage()
+    serving.finish()
+    assert stable_of(serving) == stable
+    assert serving.condition("RolloutSucceeded") == ("True", "Promoted")
+
+
 def test_a_model_that_is_being_deleted_is_left_to_the_garbage_collector(serving: World) -> None:
     serving.memory.edit(
         serving.ref("Model", "iris"),

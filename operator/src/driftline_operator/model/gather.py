@@ -40,6 +40,7 @@ def gather(
         pods=tuple(pod for pod in pods if pod),
         children=tuple(parse_child(each) for each in owned),
         router=router,
+        leftovers=frozenset(ObjectRef.of(e) for e in labelled if _is_leftover(e, subject)),
         refusals=tuple(refusals),
     )
 
@@ -75,6 +76,14 @@ def _is_owned(manifest: Manifest, uid: str) -> bool:
     meta = manifest["metadata"]
     owners = meta.get("ownerReferences") or ()
     return any(each["uid"] == uid for each in owners) and "deletionTimestamp" not in meta
+
+
+def _is_leftover(manifest: Manifest, model: Subject) -> bool:
+    owners = manifest["metadata"].get("ownerReferences") or ()
+    return any(
+        (each["kind"], each["name"]) == ("Model", model.name) and each["uid"] != model.uid
+        for each in owners
+    )
 
 
 def _of(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:

@@ -188,6 +188,8 @@ class Observed:
 
     Attributes:
         children: everything owned, of any kind, sorted by reference.
+        leftovers: what an earlier Model of this name owned, and the garbage collector has not
+            come to yet. It is in the way of names, but not for long.
         refusals: what could not be applied a moment ago, in this same reconcile.
     """
 
@@ -198,6 +200,7 @@ class Observed:
     pods: tuple[PodView, ...] = ()
     children: tuple[Child, ...] = ()
     router: RouterView = field(default_factory=RouterView)
+    leftovers: frozenset[ObjectRef] = frozenset()
     refusals: Sequence[Refusal] = ()
 
     def record(self, name: str | None) -> Record | None:
@@ -207,6 +210,10 @@ class Observed:
     def pods_of(self, revision: str) -> tuple[PodView, ...]:
         """Return the pods of a revision."""
         return tuple(pod for pod in self.pods if pod.revision == revision)
+
+    def lasting_refusals(self) -> tuple[Refusal, ...]:
+        """Return the refusals that will not pass by themselves."""
+        return tuple(each for each in self.refusals if each.ref not in self.leftovers)
 
     def is_refused(self, kind: str, name: str) -> bool:
         """Tell whether a child could not be applied."""

@@ -45,7 +45,7 @@ def spec_impossible(case: Case) -> Stall | None:
 
 def child_refused(case: Case) -> Stall | None:
     """An object that the Model needs cannot be written."""
-    refusals = case.observed.refusals
+    refusals = case.observed.lasting_refusals()
     if not refusals:
         return None
     first = refusals[0]

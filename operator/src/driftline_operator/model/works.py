@@ -19,6 +19,18 @@ class Work:
     message: str
 
 
+def names_awaited(case: Case) -> Work | None:
+    """A Model of this name was deleted a moment ago, and what it owned is still there."""
+    if not case.observed.refusals:
+        return None
+    return Work(
+        phase="Preparing",
+        reason=Reason.REVISION_STARTING,
+        message=f"{len(case.observed.leftovers)} objects of an earlier Model of this name are "
+        "being removed",
+    )
+
+
 def artifact_resolving(case: Case) -> Work | None:
     """A Job finds out what the artifact contains."""
     if case.target is not None:
@@ -110,6 +122,7 @@ def pods_scaling(case: Case) -> Work | None:
 
 #: In the order in which they follow each other.
 WORKS: Final[tuple[Callable[[Case], Work | None], ...]] = (
+    names_awaited,
     artifact_resolving,
     target_waiting,
     target_starting,
