@@ -7,6 +7,8 @@ from typing import Any
 
 from driftline_api.model import ModelSpec, ModelStatus
 from driftline_operator.core.plan import ObjectRef
+from driftline_operator.model.canonical import short_hash
+from driftline_operator.model.children import resolver_name
 from driftline_operator.model.observed import (
     Child,
     ContainerView,
@@ -19,7 +21,8 @@ from driftline_operator.model.observed import (
     Subject,
     Workload,
 )
-from driftline_operator.model.template import Images
+from driftline_operator.model.revision import artifact_hash
+from driftline_operator.model.template import Images, placement
 from driftline_operator.router.traffic import RouterView
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -82,10 +85,13 @@ def a_workload(
     return replace(workload, **{**counts, **fields})
 
 
-def a_run(name: str, **fields: Any) -> Run:
-    """Return a resolving Job."""
+def the_run(**fields: Any) -> Run:
+    """Return the Job that resolves the artifact of `a_spec(digest=None)`, still at it."""
+    spec = ModelSpec.model_validate(a_spec(digest=None))
+    name = resolver_name("iris", artifact_hash(spec.artifact))
     ref = ObjectRef(api_version="batch/v1", kind="Job", namespace=NAMESPACE, name=name)
-    return replace(Run(child=Child(ref=ref, uid="uid-of-job", resource_version="5")), **fields)
+    child = Child(ref=ref, uid="uid-of-job", resource_version="5")
+    return replace(Run(child=child, inputs=short_hash(placement(spec, IMAGES))), **fields)
 
 
 def a_pod(*containers: ContainerView, revision: str = "iris-aaaaaaaaaa", **fields: Any) -> PodView:

@@ -46,7 +46,10 @@ def rendered(given: Path) -> list[Manifest]:
         replace(model, status=ModelStatus(traffic=traffic)),
         workloads={target: a_workload(target, ready=2, replicas=2)},
         router=RouterView(
-            port=10_007, acknowledged=traffic_hash(traffic, 10_007), ready_replicas=2
+            port=10_007,
+            acknowledged=traffic_hash(traffic, 10_007),
+            reached=frozenset({target}),
+            ready_replicas=2,
         ),
     )
     return list(plan_model(serving, IMAGES, NOW).apply)
