@@ -1,7 +1,7 @@
 """What must hold in every state that anybody could ever see."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from driftline_api.names import MODEL, REVISION, ROUTER
@@ -9,6 +9,9 @@ from driftline_operator.core.plan import Manifest, ObjectRef
 from driftline_operator.router.state import parse_state
 from tests.contract.memory import MemoryApi, WatchEvent
 from tests.faults.world import NAMESPACE, Router, Workloads
+
+#: Where somebody points a Service by hand.
+ELSEWHERE = {"app": "other"}
 
 
 class Invariants:
@@ -133,10 +136,26 @@ def unrealised(api: MemoryApi, routers: Iterable[Router]) -> list[str]:
             wrong.append(f"{name}: Deployments {[d['metadata']['name'] for d in deployments]}")
         elif deployments[0]["spec"]["replicas"] != spec.get("replicas", 1):
             wrong.append(f"{name}: {deployments[0]['spec']['replicas']} replicas")
-        wrong += [f"{name}: {what}" for what in _unsaid(model, stable)]
+        wrong += [f"{name}: {what}" for what in (*_unsaid(model, stable), *_astray(api, name))]
         if not served or any(_sends(router, name) != {stable: 100} for router in served):
             wrong.append(f"{name}: routers do not send everything to {stable}")
     return wrong
+
+
+def conflicts(api: MemoryApi, name: str) -> bool:
+    """Tell whether a Model says that a foreign object stands in the way."""
+    (model,) = (each for each in api.everything("Model") if each["metadata"]["name"] == name)
+    said = model.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Stalled" and each["reason"] == "NameConflict" for each in said)
+
+
+def _astray(api: MemoryApi, name: str) -> Iterator[str]:
+    services = {each["metadata"]["name"]: each for each in api.everything("Service")}
+    if name not in services:
+        yield "no Service"
+    for each in services.values():
+        if each["metadata"]["labels"].get(MODEL) == name and each["spec"]["selector"] == ELSEWHERE:
+            yield f"Service {each['metadata']['name']} is not repaired"
 
 
 def _sends(router: Router, model: str) -> dict[str, int]:

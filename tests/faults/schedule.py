@@ -1,6 +1,6 @@
 """A schedule: what happens in which order, all of it drawn from one seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -17,16 +17,19 @@ from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.manifests import RouterConfig
 from driftline_operator.router.observe import Configuration, Observer, ready_routers
+from driftline_operator.router.traffic import agreed
 from driftline_operator.shell.poll import concerned
 from tests.contract.memory import MemoryApi
 from tests.faults.faulty import CrashError, FaultyApi, Weather
-from tests.faults.invariants import Invariants, unrealised
+from tests.faults.invariants import ELSEWHERE, Invariants, conflicts, unrealised
 from tests.faults.replica import Replica
 from tests.faults.world import BROKEN, MISSING, NAMESPACE, Workloads, digest_of
 
 STEPS = 60
 #: Rounds of calm after which what is not done never will be. Each is a second at least.
 PATIENCE = 400
+#: So many rounds without a change are rest.
+STILL = 3
 
 
 @dataclass(slots=True)
@@ -112,20 +115,35 @@ class Schedule:
     async def calm_down(self) -> None:
         """Nothing fails any more, the last spec is a good one, and everybody gets their turn."""
         self.weather.calm()
-        for ref in list(self.invariants.foreign):
-            self.invariants.foreign.discard(ref)
-            self.api.delete_now(ref)
         for name in ("m", "n"):
             if self._model(name) or name == "m":
                 self._delete_if_going(name)
                 self._set_uri(name, f"s3://bucket/good-{self.random.randrange(3)}")
         await self.leader.resync()
+        if self.invariants.foreign:
+            await self._until(lambda: conflicts(self.api, "m"), "the conflict is told")
+            self._remove_foreign()
+        await self._until(lambda: not self._unrealised(), "the latest spec is realised")
+
+    async def _until(self, holds: Callable[[], object], what: str) -> None:
+        """Let everybody get their turn until it holds and nothing changes any more."""
+        still, version = 0, 0
         for _ in range(PATIENCE):
             await self._round()
-            if not unrealised(self.api, self.workloads.ready_routers()) and self._is_quiet():
+            still = still + 1 if version == self.api.version else 0
+            version = self.api.version
+            if still >= STILL and holds():
                 return
-        wrong = unrealised(self.api, self.workloads.ready_routers())
-        raise AssertionError(f"not realised: {wrong}\n{self.story()}")
+        raise AssertionError(f"never {what}: {self._unrealised()}\n{self.story()}")
+
+    def _unrealised(self) -> list[str]:
+        return unrealised(self.api, self.workloads.ready_routers())
+
+    def _remove_foreign(self) -> None:
+        """Take away what stands in the way of a name. No watch tells of it."""
+        for ref in self.invariants.foreign:
+            self.api.delete_now(ref)
+        self.invariants.foreign.clear()
 
     async def check_rest(self) -> None:
         """One more reconcile of everything writes nothing, be it by another process."""
@@ -184,9 +202,6 @@ class Schedule:
         idle = self.leader.queue.idle_for()
         self.time.elapsed += min(max(idle or 0.0, 1.0), 30.0)
 
-    def _is_quiet(self) -> bool:
-        return len(self.leader.queue) == 0
-
     async def _reconcile(self) -> None:
         await self._guarded(self.leader.reconcile)
 
@@ -234,12 +249,12 @@ class Schedule:
     def _poll(self) -> None:
         """The leader asks the routers it knows to be Ready."""
         leader = self.leader
-        before = leader.acks.served(NAMESPACE)
+        before = leader.acks.said(NAMESPACE)
         known = ready_routers(leader.store, NAMESPACE)
-        versions = [self.workloads.served(each.instance.pod_uid) for each in known]
-        leader.acks.note(NAMESPACE, min(versions, default=0))
+        said = agreed([self.workloads.served(each.instance.pod_uid) for each in known])
+        leader.acks.note(NAMESPACE, said)
         state = Observer().state(leader.store, NAMESPACE)
-        for name in concerned(state, before, leader.acks.served(NAMESPACE)):
+        for name in concerned(state, before, said):
             leader.queue.add(Key(controller="model", namespace=NAMESPACE, name=name))
 
     def _edit_spec(self) -> None:
@@ -280,7 +295,7 @@ class Schedule:
         elif services:
             ref = ObjectRef.of(self.random.choice(services))
             if ref not in self.invariants.foreign:
-                self.api.edit(ref, lambda live: live["spec"].update(selector={"app": "other"}))
+                self.api.edit(ref, lambda live: live["spec"].update(selector=dict(ELSEWHERE)))
 
     def _set_uri(self, name: str, uri: str) -> None:
         self.log.append(f"        {name} wants {uri}")

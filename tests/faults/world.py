@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MANAGED_BY
+from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MANAGED_BY, REVISION
 from driftline_operator.core.plan import Manifest, ObjectRef
 from driftline_operator.router.inputs import Routed
 from driftline_operator.router.observe import Configuration
+from driftline_operator.router.traffic import Acknowledged
 from tests.contract.memory import MemoryApi
 
 NAMESPACE = "team"
@@ -93,9 +94,18 @@ class Workloads:
             if _is_router(pod):
                 self.routers.setdefault(pod["metadata"]["uid"], Router()).take(offered())
 
-    def served(self, pod_uid: str) -> int:
-        """Return the version that a router pod reports."""
-        return self.routers[pod_uid].version if pod_uid in self.routers else 0
+    def served(self, pod_uid: str) -> Acknowledged:
+        """Return what a router pod reports: its version, and the ready servers that it knows."""
+        router = self.routers.get(pod_uid, Router())
+        known = {revision for _, clusters in router.models.values() for revision in clusters}
+        ready = {
+            pod["metadata"]["labels"].get(REVISION, "")
+            for pod in self._api.everything("Pod")
+            if _is_ready(pod)
+        }
+        version = router.version
+        reached = frozenset(known & ready)
+        return Acknowledged(listeners=version, clusters=version, routes=version, reached=reached)
 
     def _scale(self, deployment: Manifest) -> None:
         """Make and remove pods at once; those of an old template go when new ones are ready."""
@@ -178,7 +188,7 @@ class Workloads:
     def _pod_status(self, pod: Manifest) -> dict[str, Any]:
         names = [each["name"] for each in pod["spec"]["containers"]]
         if _is_router(pod):
-            ready = self.served(pod["metadata"]["uid"]) > 0
+            ready = self.served(pod["metadata"]["uid"]).version > 0
         else:
             ready = BROKEN not in _uri_of(pod)
         state = {"running": {}} if ready else {"waiting": {"reason": "CrashLoopBackOff"}}

@@ -23,6 +23,7 @@ from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.manifests import LABELS, RouterConfig
 from driftline_operator.router.state import parse_state
+from driftline_operator.router.traffic import Agreed
 from tests.contract.memory import MemoryApi, WatchEvent
 from tests.model.builders import IMAGES, NAMESPACE, NOW
 
@@ -168,7 +169,9 @@ class World:
     def hear(self) -> None:
         """Let every router serve what is published, and the operator hear of it."""
         state = parse_state(self.find("ConfigMap", "driftline-router"))
-        self.acks.note(NAMESPACE, state.version)
+        there = {each["metadata"]["name"] for each in self.memory.everything("Deployment")}
+        reached = frozenset(there - self.broken)
+        self.acks.note(NAMESPACE, Agreed(version=state.version, reached=reached))
         self.served = self.served[-1:]
 
     def routers_turn(self) -> None:

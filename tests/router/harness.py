@@ -24,10 +24,10 @@ from driftline_operator.router.manifests import envoy_args
 from driftline_operator.router.ports import Allocation, allocate
 from driftline_operator.router.stats import (
     OUTCOMES_QUERY,
-    VERSIONS_QUERY,
+    SERVED_QUERY,
     Reported,
     parse_outcomes,
-    parse_versions,
+    parse_served,
 )
 from driftline_operator.router.traffic import Acknowledged
 from driftline_operator.shell.xds import Patience, XdsFeed
@@ -237,7 +237,7 @@ class Router:
 
     async def acknowledged(self) -> Acknowledged:
         """Return the versions that it reports."""
-        return parse_versions(await self.stats(VERSIONS_QUERY))
+        return parse_served(await self.stats(SERVED_QUERY))
 
     async def reported(self) -> Reported:
         """Return the outcomes that it has counted."""

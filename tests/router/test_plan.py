@@ -15,7 +15,7 @@ from driftline_operator.router.state import (
     parse_state,
     render_state,
 )
-from driftline_operator.router.traffic import RouterView, router_view, traffic_hash
+from driftline_operator.router.traffic import Agreed, RouterView, router_view, traffic_hash
 from tests.router.builders import KEY, NOW, Cluster, a_model, a_router_pod, traffic
 
 ROUTER = "driftline-router"
@@ -277,22 +277,24 @@ def test_the_pod_is_restricted() -> None:
 
 
 ENTRY = ModelEntry(uid="u", port=10_001, hash="h", version=5)
+HEALTHY = frozenset({"a-1"})
 STATE = RouterState(version=6, models={"a": ENTRY}, problems={"b": "PortsExhausted"})
 
 
 @pytest.mark.parametrize(
     ("model", "uid", "served", "view"),
     [
-        ("a", "u", 6, RouterView(port=10_001, acknowledged="h", ready_replicas=2)),
-        ("a", "u", 5, RouterView(port=10_001, acknowledged="h", ready_replicas=2)),
-        ("a", "u", 4, RouterView(port=10_001, ready_replicas=2)),
+        ("a", "u", 6, RouterView(port=10_001, acknowledged="h", reached=HEALTHY, ready_replicas=2)),
+        ("a", "u", 5, RouterView(port=10_001, acknowledged="h", reached=HEALTHY, ready_replicas=2)),
+        ("a", "u", 4, RouterView(port=10_001, reached=HEALTHY, ready_replicas=2)),
         ("a", "another", 6, RouterView(ready_replicas=2)),
         ("b", "u", 6, RouterView(problem="PortsExhausted", ready_replicas=2)),
         ("c", "u", 6, RouterView(ready_replicas=2)),
     ],
 )
 def test_what_a_model_may_know(model: str, uid: str, served: int, view: RouterView) -> None:
-    assert router_view(model, uid, STATE, served, 2) == view
+    said = Agreed(version=served, reached=HEALTHY)
+    assert router_view(model, uid, STATE, said, 2) == view
 
 
 def test_which_models_a_new_state_concerns() -> None:

@@ -10,13 +10,16 @@ from driftline_operator.core.plan import Key
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.observe import Observer
 from driftline_operator.router.state import parse_state
-from driftline_operator.router.stats import Arm, Outcome, parse_outcomes, parse_versions
+from driftline_operator.router.stats import Arm, Outcome, parse_outcomes, parse_served
 from driftline_operator.router.traffic import Acknowledged, traffic_hash
 from driftline_operator.shell.poll import Cadence, RouterPoll
 from tests.router.builders import NAMESPACE, Cluster, a_model, a_router_pod, traffic
 from tests.router.harness import eventually, free_port
 
 VERSIONS = """\
+cluster.m-a.membership_healthy: 2
+cluster.m-b.membership_healthy: 0
+cluster.m-b/canary.membership_healthy: 1
 cluster_manager.cds.version_text: "7"
 http.models.rds.models.version_text: "6"
 listener_manager.lds.version_text: "7"
@@ -26,14 +29,14 @@ listener_manager.lds.version_text: "7"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (VERSIONS, Acknowledged(listeners=7, clusters=7, routes=6)),
+        (VERSIONS, Acknowledged(listeners=7, clusters=7, routes=6, reached=frozenset({"m-a"}))),
         ("", Acknowledged()),
         ('cluster_manager.cds.version_text: ""\n', Acknowledged()),
         ("<html>", Acknowledged()),
     ],
 )
 def test_versions(text: str, expected: Acknowledged) -> None:
-    assert parse_versions(text) == expected
+    assert parse_served(text) == expected
 
 
 def test_what_lags_counts() -> None:
@@ -77,15 +80,17 @@ class Routers:
     def __init__(self) -> None:
         self.port = free_port()
         self.version: int | None = None
+        self.healthy: set[str] = set()
         self.asked = 0
 
     async def answer(self, request: web.Request) -> web.Response:
-        assert request.query["filter"] == "version_text$"
+        assert "version_text$" in request.query["filter"]
         self.asked += 1
         if self.version is None:
             return web.Response(status=503)
         names = ("cluster_manager.cds", "http.models.rds.models", "listener_manager.lds")
         lines = [f'{name}.version_text: "{self.version}"' for name in names]
+        lines += [f"cluster.{each}.membership_healthy: 1" for each in sorted(self.healthy)]
         return web.Response(text="\n".join(lines))
 
 
@@ -161,6 +166,23 @@ async def test_routers_that_serve_all_there_is_are_left_alone(
     asked = routers.asked
     await asyncio.sleep(0.3)
     assert routers.asked == asked
+
+
+async def test_routers_are_asked_until_they_have_found_a_server_that_is_ready(
+    routers: Routers, polled: Polled
+) -> None:
+    polled.cluster.put(a_model(wants=polled.wants, revisions=[{"name": "a", "readyReplicas": 1}]))
+    routers.version = polled.version
+    await eventually("the version is heard", lambda: polled.enqueued)
+    asked = routers.asked
+    await eventually("asked again", lambda: routers.asked >= asked + 4)
+    assert polled.acks.said(NAMESPACE).reached == frozenset()
+    polled.enqueued.clear()
+    routers.healthy = {"a"}
+    await eventually("found", lambda: polled.acks.said(NAMESPACE).reached)
+    asked = routers.asked
+    await asyncio.sleep(0.3)
+    assert routers.asked <= asked + 2
 
 
 async def test_a_new_version_is_not_acknowledged_by_an_old_answer(

@@ -43,6 +43,7 @@ class Router:
         on_configured: called once, when everything has come.
         versions: what it has got, by kind of resource; by `routes/<name>` for routes.
         wanted: names of the route configurations that its listeners refer to.
+        revisions: those whose servers it knows; it says of all that they are healthy.
     """
 
     node: str
@@ -50,6 +51,7 @@ class Router:
     on_configured: Callable[[], None]
     versions: dict[str, str] = field(default_factory=dict)
     wanted: frozenset[str] = frozenset()
+    revisions: list[str] = field(default_factory=list)
 
     @property
     def configured(self) -> bool:
@@ -67,6 +69,8 @@ class Router:
             else:
                 name = kind.removeprefix("routes/")
                 yield f"http.{name}.rds.{name}.version_text", version
+        for revision in self.revisions:
+            yield f"cluster.{revision}.membership_healthy", "1"
 
 
 def route_names(listeners: object) -> Iterator[str]:
@@ -137,6 +141,9 @@ class Routers:
     def _take(self, router: Router, kind: str, key: str, answer: dict[str, Any]) -> None:
         before = router.configured
         router.versions[key] = answer["version_info"]
+        if kind == "clusters":
+            names = (each["name"] for each in answer["resources"])
+            router.revisions = sorted(name for name in names if "/" not in name)
         if kind == "listeners":
             known = router.wanted
             router.wanted = frozenset(route_names(answer["resources"]))

@@ -67,8 +67,8 @@ class ModelController:
         namespace = meta["namespace"]
         ready = len(ready_routers(snapshot, namespace))
         state = self._observer.state(snapshot, namespace)
-        served = self._acks.served(namespace)
-        return router_view(meta["name"], meta["uid"], state, served, ready)
+        said = self._acks.said(namespace)
+        return router_view(meta["name"], meta["uid"], state, said, ready)
 
 
 def _key(namespace: str, name: str) -> Key:

@@ -79,7 +79,8 @@ def scene_of(observed: Observed, target: str | None, wanted: Mapping[str, int]) 
         acknowledged=_is_acknowledged(observed, status.traffic),
         running=frozenset(workloads),
         alive=frozenset(name for name, each in workloads.items() if each.ready),
-        ready=frozenset(n for n, w in workloads.items() if w.is_ready(wanted.get(n, 1))),
+        ready=frozenset(n for n, w in workloads.items() if w.is_ready(wanted.get(n, 1)))
+        & observed.router.reached,
         idle={name: at for name, at in idle.items() if at},
         barred=barred and target not in workloads,
     )

@@ -38,7 +38,8 @@ class Scene:
         acknowledged: every router serves exactly that.
         running: revisions that have a Deployment.
         alive: those of them with at least one ready pod.
-        ready: those of them with all the pods they should have.
+        ready: those of them with all the pods they should have, some of which every router
+            has found to answer.
         idle: since when no router sends a revision requests; absent where one may.
         barred: a Deployment of the target cannot be made, so it must not be published.
     """

@@ -6,7 +6,7 @@ derived from an object is kept under the object's stamp.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftline_api.model import Traffic
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, ROUTER
@@ -40,6 +40,15 @@ class RouterPod:
     address: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answering:
+    """The revisions of each Model that have ready pods, and of which state of it."""
+
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    models: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    revisions: frozenset[str] = frozenset()
+
+
 def configure(state: RouterState, models: Mapping[str, Wanted]) -> Configuration:
     """Return the configuration that a ConfigMap and the Models beside it make.
 
@@ -61,6 +70,7 @@ class Observer:
 
     def __init__(self) -> None:
         self._wanted: dict[str, dict[str, tuple[Stamp, Wanted]]] = {}
+        self._answering: dict[str, _Answering] = {}
         self._states: dict[str, tuple[Stamp, RouterState]] = {}
         self._configurations: dict[str, tuple[RouterState, object, Configuration]] = {}
 
@@ -78,6 +88,26 @@ class Observer:
             after[name] = known
         _keep(self._wanted, namespace, after)
         return {name: value for name, (_, value) in after.items()}
+
+    def answering(self, snapshot: Snapshot, namespace: str) -> frozenset[str]:
+        """Return the revisions with ready pods that the routers are told of.
+
+        A router that knows no healthy server of one of them is about to find it.
+        """
+        stamps = snapshot.stamps("Model", namespace)
+        known = self._answering.get(namespace, _Answering())
+        if known.stamps != stamps:
+            models = {
+                name: known.models[name]
+                if known.stamps.get(name) == stamp
+                else _answering(snapshot.find("Model", namespace, name))
+                for name, stamp in stamps.items()
+            }
+            known = _Answering(
+                stamps=stamps, models=models, revisions=frozenset().union(*models.values())
+            )
+            self._answering[namespace] = known
+        return known.revisions
 
     def state(self, snapshot: Snapshot, namespace: str) -> RouterState:
         """Return what the namespace's ConfigMap says."""
@@ -112,7 +142,7 @@ class Observer:
         state = self.state(snapshot, namespace)
         deployment = snapshot.find("Deployment", namespace, ROUTER) or {}
         ready = (deployment.get("status") or {}).get("readyReplicas", 0)
-        return router_view(model, uid, state, acks.served(namespace), ready)
+        return router_view(model, uid, state, acks.said(namespace), ready)
 
 
 def _keep(
@@ -133,6 +163,14 @@ def _wanted(model: Manifest, before: Wanted | None) -> Wanted:
     ports = {each["name"]: each.get("port", USUAL_PORT) for each in status.get("revisions") or ()}
     after = wanted(meta["name"], meta["uid"], traffic, ports)
     return before if before and before == after else after
+
+
+def _answering(model: Manifest | None) -> frozenset[str]:
+    status = (model or {}).get("status") or {}
+    published = set((status.get("traffic") or {}).get("clusters") or ())
+    revisions = status.get("revisions") or ()
+    ready = {each["name"] for each in revisions if each.get("readyReplicas")}
+    return frozenset(published & ready)
 
 
 def ready_routers(snapshot: Snapshot, namespace: str) -> tuple[RouterPod, ...]:

@@ -14,13 +14,15 @@ from driftline_operator.router.listeners import ROUTES, STAT_PREFIX
 from driftline_operator.router.outcomes import LATENCY, OUTCOMES, PREFIX
 from driftline_operator.router.traffic import Acknowledged
 
-VERSIONS_QUERY: Final = "/stats?type=TextReadouts&filter=version_text$"
+#: Versions, and the healthy servers of each revision's own cluster.
+SERVED_QUERY: Final = "/stats?filter=version_text$|^cluster%5C.[^/]*%5C.membership_healthy$"
 OUTCOMES_QUERY: Final = f"/stats?format=json&histogram_buckets=detailed&filter=^{PREFIX}%5C."
 
 _LISTENERS: Final = "listener_manager.lds.version_text"
 _CLUSTERS: Final = "cluster_manager.cds.version_text"
 _ROUTES: Final = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
 
+_HEALTHY: Final = re.compile(r"cluster\.(?P<revision>[^./]+)\.membership_healthy")
 _ARM: Final = r"model\.(?P<model>[^.]+)\.arm\.(?P<arm>[^.]+)\.epoch\.(?P<epoch>\d+)"
 _OUTCOME: Final = re.compile(
     rf"{PREFIX}\.{OUTCOMES}\.{_ARM}\.served_by\.(?P<served_by>[^.]*)"
@@ -107,15 +109,23 @@ class Reported:
     latencies: tuple[Latency, ...]
 
 
-def parse_versions(text: str) -> Acknowledged:
-    """Return the versions in the answer to `VERSIONS_QUERY`."""
+def parse_served(text: str) -> Acknowledged:
+    """Return what the answer to `SERVED_QUERY` says."""
     pairs = (line.split(": ", 1) for line in text.splitlines() if ": " in line)
     said = {name: value.strip().strip('"') for name, value in pairs}
     return Acknowledged(
         listeners=_version(said, _LISTENERS),
         clusters=_version(said, _CLUSTERS),
         routes=_version(said, _ROUTES),
+        reached=frozenset(_reached(said)),
     )
+
+
+def _reached(said: Mapping[str, str]) -> Iterator[str]:
+    for name, value in said.items():
+        match = _HEALTHY.fullmatch(name)
+        if match and value != "0":
+            yield match["revision"]
 
 
 def _version(said: Mapping[str, str], name: str) -> int:

@@ -7,7 +7,7 @@ contains exactly that hash.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftline_api.model import Traffic
@@ -21,12 +21,15 @@ class RouterView:
     Attributes:
         port: the listener's port, None until the router's controller has allocated one.
         acknowledged: hash of the traffic that every Ready router serves, None while they differ.
+        reached: revisions of which every Ready router knows a healthy server. An acknowledged
+            cluster may still be empty: its name is to be resolved, its servers to be checked.
         ready_replicas: Ready router pods in the namespace.
         problem: why there is no port, a `Reason`, or None.
     """
 
     port: int | None = None
     acknowledged: str | None = None
+    reached: frozenset[str] = frozenset()
     ready_replicas: int = 0
     problem: str | None = None
 
@@ -41,11 +44,19 @@ class RouterInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
-    """The versions that one router reports to serve; 0 where it has none yet."""
+    """What one router reports to serve.
+
+    Attributes:
+        listeners: the version of its listeners; 0 where it has none yet, as for the others.
+        clusters: the version of its clusters.
+        routes: the version of its routes.
+        reached: revisions of which it knows a healthy server.
+    """
 
     listeners: int = 0
     clusters: int = 0
     routes: int = 0
+    reached: frozenset[str] = frozenset()
 
     @property
     def version(self) -> int:
@@ -68,13 +79,31 @@ def traffic_hash(traffic: Traffic, port: int) -> str:
     return f"{content_hash(traffic)}-{port}"
 
 
-def served_version(ready: Iterable[Acknowledged]) -> int:
-    """Return the newest version that every Ready router serves, 0 where there is no router."""
-    return min((router.version for router in ready), default=0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """What is true of every Ready router of a namespace.
+
+    Attributes:
+        version: the newest that all serve, 0 where there is no router.
+        reached: revisions of which all know a healthy server.
+    """
+
+    version: int = 0
+    reached: frozenset[str] = frozenset()
+
+
+def agreed(ready: Sequence[Acknowledged]) -> Agreed:
+    """Return what all of them say."""
+    if not ready:
+        return Agreed()
+    return Agreed(
+        version=min(router.version for router in ready),
+        reached=frozenset.intersection(*(router.reached for router in ready)),
+    )
 
 
 def router_view(
-    model: str, uid: str, state: RouterState, served: int, ready_replicas: int
+    model: str, uid: str, state: RouterState, said: Agreed, ready_replicas: int
 ) -> RouterView:
     """Return what the Model `model` with `uid` may know of its routers.
 
@@ -84,7 +113,7 @@ def router_view(
         model: its name.
         uid: its uid.
         state: what the ConfigMap says.
-        served: the newest version that every Ready router was heard to serve.
+        said: what every Ready router was heard to say.
         ready_replicas: Ready router pods in the namespace.
     """
     entry = state.models.get(model)
@@ -92,6 +121,7 @@ def router_view(
         return RouterView(ready_replicas=ready_replicas, problem=state.problems.get(model))
     return RouterView(
         port=entry.port,
-        acknowledged=entry.hash if served >= entry.version else None,
+        acknowledged=entry.hash if said.version >= entry.version else None,
+        reached=said.reached,
         ready_replicas=ready_replicas,
     )

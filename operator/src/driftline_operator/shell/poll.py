@@ -1,7 +1,8 @@
 """Asks the routers what they serve, so that a Model's traffic can be acknowledged.
 
-Runs on the leader alone. A namespace is asked often while a version is on its way, and seldom
-when all is told; whichever Models it concerns are reconciled.
+Runs on the leader alone. A namespace is asked often while a version is on its way, or while a
+router has yet to find a server that is ready, and seldom when all is told; whichever Models it
+concerns are reconciled.
 """
 
 import asyncio
@@ -18,13 +19,13 @@ from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.bootstrap import STATS_PORT
 from driftline_operator.router.observe import Observer, RouterPod, ready_routers
 from driftline_operator.router.state import RouterState
-from driftline_operator.router.stats import VERSIONS_QUERY, parse_versions
-from driftline_operator.router.traffic import Acknowledged, served_version
+from driftline_operator.router.stats import SERVED_QUERY, parse_served
+from driftline_operator.router.traffic import Acknowledged, Agreed, agreed
 
 logger = logging.getLogger(__name__)
 
 ASKED_AT_ONCE: Final = 64
-MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_ANSWER_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Cadence:
     """How often a namespace's routers are asked, in seconds.
 
     Attributes:
-        unacknowledged: while a version is on its way to them.
+        unacknowledged: while a version is on its way to them, or they to a server.
         settled: when they serve all there is.
         timeout: for one answer.
     """
@@ -53,10 +54,10 @@ class _Heard:
     pods: Mapping[str, Stamp]
     routers: tuple[RouterPod, ...]
     silent: frozenset[RouterPod]
-    served: int
+    said: Agreed
 
 
-_NOTHING: Final = _Heard(at=0.0, pods={}, routers=(), silent=frozenset(), served=0)
+_NOTHING: Final = _Heard(at=0.0, pods={}, routers=(), silent=frozenset(), said=Agreed())
 
 
 class RouterPoll:
@@ -108,7 +109,9 @@ class RouterPoll:
             self._forget(namespace)
             return False
         heard = self._heard.get(namespace)
-        if heard is None or heard.served < state.version:
+        if heard is None or heard.said.version < state.version:
+            return True
+        if self._observer.answering(self._snapshot, namespace) - heard.said.reached:
             return True
         return now - heard.at >= self._cadence.settled or self._routers_changed(namespace, heard)
 
@@ -130,7 +133,7 @@ class RouterPoll:
                 pods=pods,
                 routers=routers,
                 silent=frozenset(silent),
-                served=served_version(said or Acknowledged() for said in answers),
+                said=agreed([said or Acknowledged() for said in answers]),
             )
             self._note(namespace, heard)
         finally:
@@ -139,33 +142,37 @@ class RouterPoll:
     def _note(self, namespace: str, heard: _Heard) -> None:
         before = self._heard.get(namespace, _NOTHING)
         self._heard[namespace] = heard
-        self._acks.note(namespace, heard.served)
+        self._acks.note(namespace, heard.said)
         for router in heard.silent - before.silent:
             logger.warning("the router of %s at %s gives no answer", namespace, router.address)
         state = self._observer.state(self._snapshot, namespace)
-        for model in concerned(state, before.served, heard.served):
+        for model in concerned(state, before.said, heard.said):
             self._enqueue(Key(controller="model", namespace=namespace, name=model))
 
     async def _ask(self, router: RouterPod, session: aiohttp.ClientSession) -> Acknowledged | None:
         """Return what one router serves, None where it does not say so in time."""
         host = f"[{router.address}]" if ":" in router.address else router.address
-        url = f"http://{host}:{self._stats_port}{VERSIONS_QUERY}"
+        url = f"http://{host}:{self._stats_port}{SERVED_QUERY}"
         try:
             async with self._slots, session.get(url) as response:
                 response.raise_for_status()
-                return parse_versions((await response.content.read(MAX_ANSWER_BYTES)).decode())
+                return parse_served((await response.content.read(MAX_ANSWER_BYTES)).decode())
         except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError):
             return None
 
     def _forget(self, namespace: str) -> None:
         self._heard.pop(namespace, None)
-        self._acks.note(namespace, 0)
+        self._acks.note(namespace, Agreed())
 
 
-def concerned(state: RouterState, before: int, now: int) -> list[str]:
-    """Return the Models whose traffic has become acknowledged, or is so no more."""
+def concerned(state: RouterState, before: Agreed, now: Agreed) -> list[str]:
+    """Return the Models whose traffic or revisions stand otherwise with the routers than before.
+
+    A revision bears its Model's name, and one part more.
+    """
+    moved = {revision.rpartition("-")[0] for revision in before.reached ^ now.reached}
     return [
         name
         for name, entry in state.models.items()
-        if (before >= entry.version) != (now >= entry.version)
+        if name in moved or (before.version >= entry.version) != (now.version >= entry.version)
     ]
