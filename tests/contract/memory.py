@@ -50,6 +50,11 @@ class MemoryApi:
         self._lists: dict[str, tuple[list[Manifest], str]] = {}
         self.watchers: list[Callable[[WatchEvent], None]] = []
 
+    @property
+    def version(self) -> int:
+        """The newest resourceVersion: the same as long as nothing changes."""
+        return self._version
+
     async def get(self, ref: ObjectRef) -> Manifest | None:
         kept = self._kept.get(ref)
         return _copied(kept.manifest) if kept else None
