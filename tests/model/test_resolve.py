@@ -122,7 +122,15 @@ def finish_job(world: World, digest: str) -> Manifest:
         "name": f"{job['metadata']['name']}-x",
         "namespace": "team",
         "labels": dict(job["spec"]["template"]["metadata"]["labels"]),
-        "ownerReferences": [{"uid": job["metadata"]["uid"], "controller": True}],
+        "ownerReferences": [
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "name": job["metadata"]["name"],
+                "uid": job["metadata"]["uid"],
+                "controller": True,
+            }
+        ],
     }
     world.memory.create_as("kubelet", {"apiVersion": "v1", "kind": "Pod", "metadata": meta})
     done = {"exitCode": 0, "message": f'{{"digest":"{digest}","size":1}}'}
