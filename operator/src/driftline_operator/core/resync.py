@@ -17,7 +17,7 @@ from driftline_operator.kube.api import Api, ListQuery
 log = logging.getLogger(__name__)
 
 #: Small, because a page of pods is decoded at once and memory that was taken is not given back.
-PAGE: Final = 200
+PAGE: Final = 50
 #: How often a LIST may start anew because its continue token expired, before it counts as failed.
 RESTARTS: Final = 3
 
