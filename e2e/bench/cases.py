@@ -101,7 +101,7 @@ async def measure(kube: Path, models: int, wanted: Wanted, tell: Tell) -> Measur
         if wanted.steady_seconds:
             tell(f"steady state: nothing happens for {wanted.steady_seconds:.0f} s")
             measured.steady = await _steady(made, wanted.steady_seconds)
-            made.stop_operator()
+        made.end()
         measured.peak_memory_mb = max(made.peaks)
         return measured
 

@@ -66,6 +66,11 @@ class Scene:
         self.peaks.append(self.operator.peak_memory_mb())
         self.operator.stop()
 
+    def end(self) -> None:
+        """Stop the operator if it still runs, so that every operator's peak is known."""
+        if self.operator.process.poll() is None:
+            self.stop_operator()
+
     def check(self) -> None:
         """Raise DiedError if something ended that should run."""
         self.stand_in.check()
