@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,14 +71,22 @@ class System:
         return self._post(namespace, model, body)[0]
 
     def _post(self, namespace: str, model: str, body: Mapping[str, Any]) -> tuple[Message, bytes]:
+        """Send a request.
+
+        Raises:
+            AssertionError: the answer was an error; the message holds it.
+        """
         with service_url(self.kubectl, namespace, model, 80) as url:
             request = urllib.request.Request(  # noqa: S310 - a URL of our own cluster
                 f"{url}/v2/models/{model}/infer",
                 data=json.dumps(body).encode(),
                 headers={"content-type": "application/json"},
             )
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-                return answer.headers, answer.read()
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                    return answer.headers, answer.read()
+            except urllib.error.HTTPError as error:
+                raise AssertionError(f"{model}: {error}: {error.read()!r}") from error
 
 
 def upload_all(kubectl: Kubectl) -> dict[str, Stored]:

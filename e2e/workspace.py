@@ -48,9 +48,10 @@ class Workspace:
         )
         self.kubectl.apply(self.system.credentials(self.namespace))
 
-    def delete(self) -> None:
-        """Delete the namespace with all that is in it, and wait until it is gone."""
-        self.kubectl.run("delete", "namespace", self.namespace, "--ignore-not-found", timeout=180)
+    def delete(self, *, wait: bool = True) -> None:
+        """Delete the namespace with all that is in it; by default, wait until it is gone."""
+        flags = ("--ignore-not-found", f"--wait={str(wait).lower()}")
+        self.kubectl.run("delete", "namespace", self.namespace, *flags, timeout=300)
 
     def model(self, name: str, artifact: str = "v1", **spec: Any) -> Object:
         """Return a Model of one of the system's artifacts; `spec` adds to it or replaces."""

@@ -39,4 +39,4 @@ def workspace(
     )
     space.create()
     yield space
-    space.delete()
+    space.delete(wait=False)

@@ -7,7 +7,7 @@ import pytest
 
 from driftline_api.conditions import Reason
 from e2e.models import Data
-from e2e.workspace import SMALL, Workspace
+from e2e.workspace import Workspace
 
 HOG = "x = bytearray(1)\nwhile True: x += bytearray(8_000_000)"
 NOWHERE = "registry.invalid/nothing:1"
@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "out-of-memory": lambda w: Fault(
         spec=container(w.system.images["serving"], ["python3", "-c", HOG])
-        | {"resources": {**SMALL, "limits": {"memory": "64Mi"}}},
+        | {"resources": {"requests": {"memory": "32Mi"}, "limits": {"memory": "64Mi"}}},
         artifact={},
         reason=Reason.OUT_OF_MEMORY,
         says="64Mi",

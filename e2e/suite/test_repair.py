@@ -9,11 +9,12 @@ from e2e.workspace import Workspace
 
 
 def foreign_service(workspace: Workspace, name: str) -> Object:
+    port = {"name": "http", "port": 80, "targetPort": 5432}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "namespace": workspace.namespace, "labels": {"owner": "them"}},
-        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 5432}]},
+        "spec": {"selector": {"app": "theirs"}, "ports": [port]},
     }
 
 
