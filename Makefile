@@ -36,7 +36,7 @@ docs: setup ## Build the pages into site/
 	@.venv/bin/mkdocs build --strict
 
 bench-operator: setup-cluster ## Measure the operator, with ratios
-	@$(RUN) e2e.bench
+	@$(RUN) e2e.bench operator
 
 lock: setup-go ## Pin Python and Go dependencies by hash
 	@$(RUN) e2e.lock

@@ -81,7 +81,7 @@ def show_model(space: Workspace) -> None:
 
 def switch_under_load(space: Workspace, data: Data) -> None:
     """Apply the second version while clients send, and show that none of them noticed."""
-    with space.load(MODEL, data.test_x[:1], rate=50) as running:
+    with space.load(MODEL, data.test_x[:1]) as running:
         say("    50 requests a second go through the Service from now on")
         apply_version(space, data, 2)
         account = running.settled()

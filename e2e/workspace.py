@@ -136,10 +136,10 @@ class Workspace:
         return self.system.headers(self.namespace, name, infer_body(rows))
 
     def load(
-        self, name: str, rows: Rows, *, rate: float = 50, client: str = "load"
+        self, name: str, rows: Rows, *, client: str = "load", seconds: float = 300
     ) -> AbstractContextManager[load.Load]:
-        """Send rows at a constant rate from a pod until the block ends."""
-        traffic = load.Traffic(url=self.url(name), body=infer_body(rows), rate=rate)
+        """Send rows at a constant rate from a pod until the block ends, or for `seconds`."""
+        traffic = load.Traffic(url=self.url(name), body=infer_body(rows), seconds=seconds)
         image = self.system.images["serving"]
         return load.running(self.kubectl, self.namespace, image, traffic, client)
 

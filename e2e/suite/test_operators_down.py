@@ -108,4 +108,4 @@ def router_pods(workspace: Workspace) -> list[Object]:
 def restart_container(workspace: Workspace, pod: str) -> None:
     """End the router's process, so that the kubelet starts its container anew."""
     where = ("exec", "-n", workspace.namespace, pod, "-c", ROUTER.removeprefix("driftline-"))
-    workspace.kubectl.run(*where, "--", "kill", "1")
+    workspace.kubectl.run(*where, "--", "sh", "-c", "kill 1")
