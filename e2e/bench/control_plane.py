@@ -69,11 +69,16 @@ class ControlPlane:
         return self.kubeconfig.with_name("etcd.url").read_text()
 
 
-def free_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that are free now, each another.
+
+    Chosen together: a port that was given up at once may be the next one that is found free.
+    """
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextlib.contextmanager
@@ -102,7 +107,7 @@ def control_plane(kube: Path, directory: Path) -> Iterator[ControlPlane]:
         yield plane
 
 
-def _prepare(directory: Path) -> ControlPlane:
+def _prepare(directory: Path, port: int) -> ControlPlane:
     """Write keys, policy, token and kubeconfig."""
     token = secrets.token_hex(16)
     (directory / "tokens.csv").write_text(f"{token},bench,bench,system:masters\n")
@@ -110,7 +115,7 @@ def _prepare(directory: Path) -> ControlPlane:
     key = str(directory / "service-accounts.key")
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     plane = ControlPlane(
-        url=f"https://127.0.0.1:{free_port()}",
+        url=f"https://127.0.0.1:{port}",
         token=token,
         ca=directory / "certs" / "apiserver.crt",
         kubeconfig=directory / "kubeconfig",
@@ -132,8 +137,7 @@ def _kubeconfig(plane: ControlPlane) -> dict[str, Any]:
     }
 
 
-def _etcd_command(kube: Path, directory: Path, url: str) -> list[str]:
-    peer = f"http://127.0.0.1:{free_port()}"
+def _etcd_command(kube: Path, directory: Path, url: str, peer: str) -> list[str]:
     return [
         *(str(kube), "etcd", "--data-dir", str(directory / "etcd"), "--log-level=warn"),
         *("--listen-client-urls", url, "--advertise-client-urls", url),
@@ -167,9 +171,10 @@ def _server_command(kube: Path, directory: Path, etcd: str, plane: ControlPlane)
     ]
 
 
-def _wait_ready(plane: ControlPlane, apiserver: Running, within: float = 60) -> None:
+def _wait_ready(plane: ControlPlane, etcd: Running, apiserver: Running, within: float = 60) -> None:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
+        etcd.check()
         apiserver.check()
         if plane.ca.exists() and _is_ready(plane):
             return
