@@ -81,6 +81,11 @@ def free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
+def free_port() -> int:
+    """Return one that is free now."""
+    return free_ports(1)[0]
+
+
 @contextlib.contextmanager
 def control_plane(kube: Path, directory: Path) -> Iterator[ControlPlane]:
     """Run etcd and the API server in `directory`, which is to be empty.
@@ -93,17 +98,17 @@ def control_plane(kube: Path, directory: Path) -> Iterator[ControlPlane]:
         DiedError: a program ended instead of becoming ready.
         TimeoutError: the API server was not ready within a minute.
     """
-    plane = _prepare(directory)
-    etcd_port = free_port()
+    server_port, etcd_port, peer_port = free_ports(3)
+    plane = _prepare(directory, server_port)
     etcd_url = f"http://127.0.0.1:{etcd_port}"
     (directory / "etcd.url").write_text(etcd_url)
-    etcd = _etcd_command(kube, directory, etcd_url)
-    server = _server_command(kube, directory, etcd_url, plane)
+    etcd_command = _etcd_command(kube, directory, etcd_url, f"http://127.0.0.1:{peer_port}")
+    server_command = _server_command(kube, directory, etcd_url, plane)
     with (
-        running("etcd", etcd, directory / "etcd.log"),
-        running("apiserver", server, directory / "apiserver.log") as apiserver,
+        running("etcd", etcd_command, directory / "etcd.log") as etcd,
+        running("apiserver", server_command, directory / "apiserver.log") as apiserver,
     ):
-        _wait_ready(plane, apiserver)
+        _wait_ready(plane, etcd, apiserver)
         yield plane
 
 
