@@ -93,6 +93,9 @@ def controllers(layout: Layout, kube: Path) -> tuple[Component, ...]:
             f"--root-ca-file={pki / 'ca.crt'}",
             f"--cluster-cidr={POD_CIDR}",
             "--bind-address=127.0.0.1",
+            # The one node never dies alone. After a pause of the API server it would be taken for
+            # dead, and all pods with it, because the watch of its heartbeats comes back late.
+            "--node-monitor-grace-period=300s",
         ),
         _component(
             *("scheduler", kube, "kube-scheduler", *no_election, "--bind-address=127.0.0.1"),

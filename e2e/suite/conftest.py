@@ -12,6 +12,13 @@ from e2e.models import Data, breast_cancer
 from e2e.workspace import Workspace
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the time that a cluster may take."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(400))
+
+
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
     return kubectl_module.from_environment()

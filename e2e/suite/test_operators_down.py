@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from driftline_api.names import COMPONENT, COMPONENT_ROUTER, ROUTER
+from driftline_api.names import COMPONENT, COMPONENT_ROUTER
 from e2e.cluster.faults import api_server_down
 from e2e.install import NAMESPACE, OPERATOR
 from e2e.kubectl import Kubectl, Object, eventually
@@ -74,8 +74,7 @@ def test_serving_goes_on_while_operators_and_api_server_are_down(
 def test_a_restarted_router_stays_out_of_the_service_until_an_operator_is_back(
     workspace: Workspace, kubectl: Kubectl, served: str, data: Data
 ) -> None:
-    routers = sorted(ready(workspace, COMPONENT_ROUTER))
-    assert len(routers) == 2
+    routers = sorted(eventually("both routers are ready", lambda: both_ready(workspace), within=90))
     scale(kubectl, 0)
     try:
         eventually("no operator runs", lambda: not operators(kubectl))
@@ -95,9 +94,13 @@ def test_a_restarted_router_stays_out_of_the_service_until_an_operator_is_back(
     # What the killed process had in flight is lost with it; nothing is once its pod is out.
     assert after.sent > out.sent + 100
     assert after.failed == out.failed, after.errors
-    eventually(
-        "both routers are ready", lambda: len(ready(workspace, COMPONENT_ROUTER)) == 2, within=90
-    )
+    eventually("both routers are ready again", lambda: both_ready(workspace), within=90)
+
+
+def both_ready(workspace: Workspace) -> set[str]:
+    """Return the ready routers once there are two."""
+    found = ready(workspace, COMPONENT_ROUTER)
+    return found if len(found) == 2 else set()
 
 
 def router_pods(workspace: Workspace) -> list[Object]:
@@ -107,5 +110,5 @@ def router_pods(workspace: Workspace) -> list[Object]:
 
 def restart_container(workspace: Workspace, pod: str) -> None:
     """End the router's process, so that the kubelet starts its container anew."""
-    where = ("exec", "-n", workspace.namespace, pod, "-c", ROUTER.removeprefix("driftline-"))
+    where = ("exec", "-n", workspace.namespace, pod, "-c", "envoy")
     workspace.kubectl.run(*where, "--", "sh", "-c", "kill 1")
