@@ -111,7 +111,7 @@ def image_values(images: Mapping[str, str]) -> list[str]:
     flags = []
     for name in ("operator", "serving", "router"):
         repository, _, tag = images[name].rpartition(":")
-        registry, _, path = repository.partition("/")
+        registry, _, path = repository.rpartition("/")
         flags += [f"--set=images.{name}.registry={registry}"]
         flags += [f"--set=images.{name}.repository={path}", f"--set=images.{name}.tag={tag}"]
     return flags

@@ -24,7 +24,6 @@ class Reason(StrEnum):
 
     # Ready
     SERVING = "Serving"
-    NOT_YET_OBSERVED = "NotYetObserved"
     STARTING = "Starting"
     ROUTER_NOT_READY = "RouterNotReady"
     STABLE_UNAVAILABLE = "StableUnavailable"

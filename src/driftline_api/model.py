@@ -230,8 +230,8 @@ class Rollout(ApiType):
     """How a new revision takes over."""
 
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=86_400), _INT32] = 600
-    """How long a new revision may take to get ready. One that takes longer is withdrawn, and
-    the revision before it keeps serving."""
+    """How long a new revision may take to get ready. Then the Model is Stalled: the
+    revision before it keeps serving, and the new one takes over if it gets ready after all."""
 
 
 class ModelSpec(ApiType):

@@ -18,8 +18,8 @@ from driftline_operator.kube.api import ListedPage, ListQuery
 from tests.contract.fields import PRESENT, Path, get_at, leaves, remove_at, set_at
 from tests.contract.rules import defaulted, immutable_fields, problems
 
-_GENERATED = {"Model", "Deployment", "PodDisruptionBudget", "Job", "NetworkPolicy"}
-_NO_STATUS = {"ConfigMap", "ControllerRevision", "Event", "Lease", "NetworkPolicy"}
+_GENERATED = {"Model", "Deployment", "PodDisruptionBudget", "Job"}
+_NO_STATUS = {"ConfigMap", "ControllerRevision", "Event", "Lease"}
 _NOT_CONTENT = {"metadata", "status", "apiVersion", "kind"}
 
 Verb = Literal["create", "apply", "replace", "status", "delete"]

@@ -51,7 +51,6 @@ WATCHED: Final[tuple[Kind, ...]] = (
         kind="HorizontalPodAutoscaler",
         plural="horizontalpodautoscalers",
     ),
-    Kind(api_version="networking.k8s.io/v1", kind="NetworkPolicy", plural="networkpolicies"),
 )
 
 #: Written or read by name only.
