@@ -17,7 +17,10 @@ def ready(workspace: Workspace, component: str) -> set[str]:
         pod["metadata"]["name"]
         for pod in pods
         if "deletionTimestamp" not in pod["metadata"]
-        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+        and any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod["status"].get("conditions", [])
+        )
     }
 
 

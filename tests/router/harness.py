@@ -82,6 +82,7 @@ class Upstream:
     port: int = field(default_factory=free_port)
     address: str = "127.0.0.1"
     healthy: bool = True
+    health_delay: float = 0.0
     status: int = 200
     delay: float = 0.0
     served: int = 0
@@ -103,6 +104,7 @@ class Upstream:
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.path == "/v2/health/ready":
+            await asyncio.sleep(self.health_delay)
             return web.Response(status=200 if self.healthy else 503)
         await request.read()
         await asyncio.sleep(self.delay)

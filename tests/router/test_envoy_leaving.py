@@ -66,13 +66,42 @@ async def pods(tmp_path: Path) -> AsyncIterator[Pods]:
         yield Pods(names, (first, second), router, http, f"http://127.0.0.1:{model.port}")
 
 
-async def test_a_pod_that_left_dns_gets_no_request_although_it_answers(pods: Pods) -> None:
+async def test_a_pod_that_left_dns_serves_until_it_says_that_it_is_not_ready(pods: Pods) -> None:
     await eventually("both serve", lambda: both_serve(pods))
     pods.names.addresses.remove("127.0.0.2")
+    pods.pods[0].healthy = False
     await eventually("one serves", lambda: only(pods, "second"), within=4)
+    await asyncio.sleep(2)
+    pods.pods[0].healthy = True
+    await asyncio.sleep(2)
     served = pods.pods[0].served
     await pods.seen(20)
     assert pods.pods[0].served == served
+
+
+async def test_pods_that_change_places_in_one_answer_of_dns_leave_no_gap(pods: Pods) -> None:
+    """An eviction ends the old pod as soon as the new one is ready: its health is not yet known."""
+    pods.names.addresses.remove("127.0.0.3")
+    pods.pods[1].healthy = False
+    await eventually("one serves", lambda: only(pods, "first"), within=4)
+    pods.pods[1].healthy, pods.pods[1].health_delay = True, 0.5
+    pods.names.addresses[:] = ["127.0.0.3"]
+    seen: Counter[str] = Counter()
+    while seen["second"] < 20 and sum(seen.values()) < 5_000:
+        seen[await pods.infer()] += 1
+        await asyncio.sleep(0.002)
+    assert set(seen) == {"first", "second"}
+
+
+async def test_a_server_that_is_slow_for_a_moment_is_not_given_up(pods: Pods) -> None:
+    """A process that is starved of CPU answers late. If it is the only one, that is no reason."""
+    pods.names.addresses.remove("127.0.0.2")
+    pods.pods[0].healthy = False
+    await eventually("one serves", lambda: only(pods, "second"), within=4)
+    pods.pods[1].health_delay = 2.5
+    for _ in range(50):
+        assert await pods.infer() == "second"
+        await asyncio.sleep(0.1)
 
 
 async def both_serve(pods: Pods) -> bool:
@@ -85,7 +114,9 @@ async def only(pods: Pods, name: str) -> bool:
 
 async def test_a_new_pod_is_found(pods: Pods) -> None:
     pods.names.addresses.remove("127.0.0.2")
+    pods.pods[0].healthy = False
     await eventually("one serves", lambda: only(pods, "second"), within=4)
+    pods.pods[0].healthy = True
     pods.names.addresses.append("127.0.0.2")
     await eventually("both serve", lambda: both_serve(pods), within=5)
 

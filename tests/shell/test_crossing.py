@@ -32,7 +32,8 @@ async def crossed(events: list[tuple[str, str]]) -> Seen:
 
     def send() -> None:
         for kind, name in events:
-            crossing.send({"type": kind, "object": {"name": name}})  # type: ignore[typeddict-item]
+            seen_object = {"name": name}
+            crossing.send({"type": kind, "object": seen_object})  # type: ignore[typeddict-item]  # not whole
 
     await asyncio.to_thread(send)
     await asyncio.sleep(0)

@@ -61,6 +61,11 @@ def _aggregate(revision: str, stable: str | None) -> dict[str, Any]:
 
 
 def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
+    """Return a revision's own cluster.
+
+    A host that left DNS stays until it fails its health check: the one that takes its place may
+    be in the very same answer, and nothing is known of its health yet.
+    """
     return {
         "@type": CLUSTER,
         "name": stable_cluster(revision),
@@ -68,7 +73,6 @@ def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
         "connect_timeout": "0.250s",
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": _load_assignment(revision, endpoint),
-        "ignore_health_on_host_removal": True,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "health_checks": [_health_check()],
         "outlier_detection": _outlier_detection(),
@@ -106,15 +110,17 @@ def _load_assignment(revision: str, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _health_check() -> dict[str, Any]:
-    """Return the check that finds a dead host within two seconds, a draining one within one.
+    """Return the check that finds a draining host within a second, a dead one within three.
 
-    An answer of 503 takes a host out at once, whatever the threshold.
+    An answer of 503 takes a host out at once, whatever the threshold. No answer does so only
+    after three times three seconds: a process that is starved of CPU is slow, not gone, and
+    whoever is gone refuses connections, which retries and ejection see to.
     """
     return {
-        "timeout": "1s",
+        "timeout": "3s",
         "interval": "1s",
         "no_traffic_interval": "1s",
-        "unhealthy_threshold": 2,
+        "unhealthy_threshold": 3,
         "healthy_threshold": 1,
         "http_health_check": {"path": READY_PATH},
     }
