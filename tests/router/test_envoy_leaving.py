@@ -79,6 +79,24 @@ async def test_a_pod_that_left_dns_serves_until_it_says_that_it_is_not_ready(pod
     assert pods.pods[0].served == served
 
 
+async def test_a_revision_that_the_statistics_say_is_reached_answers_at_once(pods: Pods) -> None:
+    """What the operator reads comes from another thread than those that route."""
+    for pod in pods.pods:
+        pod.healthy = False
+    pods.names.addresses.clear()
+    await eventually("nothing serves", lambda: only(pods, "503"), within=5)
+    await asyncio.sleep(2)
+    for pod in pods.pods:
+        pod.healthy = True
+    pods.names.addresses[:] = ["127.0.0.2", "127.0.0.3"]
+
+    async def reached() -> bool:
+        return "iris-a" in (await pods.router.acknowledged()).reached
+
+    await eventually("reached", reached, within=5)
+    assert "503" not in await pods.seen(20)
+
+
 async def test_pods_that_change_places_in_one_answer_of_dns_leave_no_gap(pods: Pods) -> None:
     """An eviction ends the old pod as soon as the new one is ready: its health is not yet known."""
     pods.names.addresses.remove("127.0.0.3")
