@@ -90,7 +90,11 @@ class System:
 
 
 def upload_all(kubectl: Kubectl) -> dict[str, Stored]:
-    """Train the models and store them, with a file that is no model."""
+    """Train the models and store them, with a file that is no model.
+
+    Each under its digest: training is not the same to the bit in every process, and another
+    worker's models must not take the place of those that this one names.
+    """
     data = breast_cancer()
     junk = b"this is not a model"
     broken = Trained(onnx=junk, digest=f"sha256:{hashlib.sha256(junk).hexdigest()}", accuracy=0.0)
@@ -98,7 +102,7 @@ def upload_all(kubectl: Kubectl) -> dict[str, Stored]:
     with s3.connected(kubectl) as server:
         return {
             name: Stored(
-                uri=server.upload(f"breast-cancer/{name}/model.onnx", trained.onnx),
+                uri=server.upload(f"breast-cancer/{trained.digest[7:]}/model.onnx", trained.onnx),
                 digest=trained.digest,
                 content=trained.onnx,
             )
