@@ -8,10 +8,9 @@ from aiohttp import web
 
 from driftline_operator.core.plan import Key
 from driftline_operator.router.acks import RouterAcks
-from driftline_operator.router.observe import Observer
 from driftline_operator.router.state import parse_state
 from driftline_operator.router.stats import Arm, Outcome, parse_outcomes, parse_served
-from driftline_operator.router.traffic import Acknowledged, traffic_hash
+from driftline_operator.router.traffic import Acknowledged, router_view, traffic_hash
 from driftline_operator.shell.poll import Cadence, RouterPoll
 from tests.router.builders import NAMESPACE, Cluster, a_model, a_router_pod, traffic
 from tests.router.harness import eventually, free_port
@@ -129,8 +128,8 @@ class Polled:
         return parse_state(self.cluster.find("ConfigMap", "driftline-router")).version
 
     def acknowledged(self) -> str | None:
-        store = self.cluster.store
-        view = Observer().view(store, self.acks, NAMESPACE, "iris", "uid-of-iris")
+        state = parse_state(self.cluster.find("ConfigMap", "driftline-router"))
+        view = router_view("iris", "uid-of-iris", state, self.acks.said(NAMESPACE), 2)
         return view.acknowledged
 
 

@@ -12,10 +12,9 @@ from driftline_api.model import Traffic
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, ROUTER
 from driftline_operator.core.controller import Snapshot, Stamp
 from driftline_operator.core.plan import Manifest
-from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.inputs import USUAL_PORT, Routed, Wanted, wanted
 from driftline_operator.router.state import RouterState, parse_state
-from driftline_operator.router.traffic import RouterInstance, RouterView, router_view
+from driftline_operator.router.traffic import RouterInstance
 from driftline_operator.router.xds import Offer, configuration_hash
 
 
@@ -134,15 +133,6 @@ class Observer:
         else:
             self._configurations.pop(namespace, None)
         return configuration
-
-    def view(
-        self, snapshot: Snapshot, acks: RouterAcks, namespace: str, model: str, uid: str
-    ) -> RouterView:
-        """Return what one Model may know of its routers."""
-        state = self.state(snapshot, namespace)
-        deployment = snapshot.find("Deployment", namespace, ROUTER) or {}
-        ready = (deployment.get("status") or {}).get("readyReplicas", 0)
-        return router_view(model, uid, state, acks.said(namespace), ready)
 
 
 def _keep(
