@@ -20,8 +20,7 @@ Tell = Callable[[str], None]
 QUIET_SECONDS = 15
 #: The same after a restart: above the longest time after which a reconcile comes back by itself.
 RESTART_SECONDS = 45
-#: Models whose writes the bare client repeats, at each concurrency. The best rate counts.
-REPEATED_MODELS = 300
+#: At which the bare client repeats what was written for all Models. The best rate counts.
 CONCURRENCIES = (8, 32)
 
 
@@ -132,7 +131,7 @@ async def _bare(made: Scene, kube: Path, writes: Sequence[Write]) -> BareRate:
     """Measure the bare client against an API server of its own, with everything else at rest."""
     averages = _status_writes(writes, made.models)
     spaces = namespaces()
-    names = [model(n, spaces)["metadata"]["name"] for n in range(min(made.models, REPEATED_MODELS))]
+    names = [model(n, spaces)["metadata"]["name"] for n in range(made.models)]
     async with Client(made.plane, "driftline-bench/1") as client:
         samples = await bare.record(client, names)
     with (

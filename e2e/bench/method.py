@@ -24,15 +24,15 @@ reconciled, until each is Ready and says that nothing is left to do. CPU is that
 process up to then; writes are counted until all is quiet.
 
 **The bare client** repeats, on a fresh API server right afterwards and with nothing else running,
-the same writes for 300 Models under other names: the same objects by server-side apply, the same
-pods and Events, each status as often as it was written. It is plain aiohttp and decodes only the
+the same writes for as many Models under other names: the same objects by server-side apply, the
+same pods and Events, each status as often as it was written. It is plain aiohttp and decodes only the
 answers; 8 and 32 Models at a time are tried and the better rate counts. So *the same / a bare
 client's time for all writes* says how much longer the operator, the stand-in and the order in
 which things must happen take than the writes alone.
 
 **Restart**: the operator is stopped and started with all Models Ready; every write of the new one
 until 45 s without any have passed is one too many, and so is a Deployment whose uid or generation
-has changed. **At rest**: what it then writes while nothing happens.
+has changed. **At rest**: what it then writes while nothing happens, in the first run.
 
 **Memory** is the peak of the resident set (`VmHWM`) over all these cases.
 
