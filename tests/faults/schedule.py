@@ -16,7 +16,7 @@ from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.manifests import RouterConfig
-from driftline_operator.router.observe import Configuration, Observer, ready_routers
+from driftline_operator.router.observe import Configuration, Observer, live_routers
 from driftline_operator.router.traffic import agreed
 from driftline_operator.shell.poll import concerned
 from tests.contract.memory import MemoryApi
@@ -247,11 +247,13 @@ class Schedule:
         self.workloads.fetch(offered)
 
     def _poll(self) -> None:
-        """The leader asks the routers it knows to be Ready."""
+        """The leader asks the routers it knows."""
         leader = self.leader
         before = leader.acks.said(NAMESPACE)
-        known = ready_routers(leader.store, NAMESPACE)
-        said = agreed([self.workloads.served(each.instance.pod_uid) for each in known])
+        known = live_routers(leader.store, NAMESPACE)
+        served = {each: self.workloads.served(each.instance.pod_uid) for each in known}
+        ready = [said for router, said in served.items() if router.ready]
+        said = agreed(ready, [said for router, said in served.items() if not router.ready])
         leader.acks.note(NAMESPACE, said)
         state = Observer().state(leader.store, NAMESPACE)
         for name in concerned(state, before, said):

@@ -22,6 +22,11 @@ def test_the_same_of_many_more_schedules(first: int) -> None:
     run_batch(first)
 
 
+def test_a_router_that_is_about_to_be_ready_counts() -> None:
+    """It had taken an old configuration, and became Ready while the Deployment in it went."""
+    asyncio.run(Schedule(1821).run())
+
+
 def run_batch(first: int) -> None:
     for seed in range(first, first + BATCH):
         try:

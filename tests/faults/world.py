@@ -188,10 +188,10 @@ class Workloads:
     def _pod_status(self, pod: Manifest) -> dict[str, Any]:
         names = [each["name"] for each in pod["spec"]["containers"]]
         if _is_router(pod):
-            ready = self.served(pod["metadata"]["uid"]).version > 0
+            runs, ready = True, self.served(pod["metadata"]["uid"]).version > 0
         else:
-            ready = BROKEN not in _uri_of(pod)
-        state = {"running": {}} if ready else {"waiting": {"reason": "CrashLoopBackOff"}}
+            runs = ready = BROKEN not in _uri_of(pod)
+        state = {"running": {}} if runs else {"waiting": {"reason": "CrashLoopBackOff"}}
         return {
             "phase": "Running",
             "podIP": "10.0.0.1",

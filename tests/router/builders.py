@@ -53,7 +53,8 @@ def a_router_pod(
     ready: bool = True,
     restarts: int = 0,
 ) -> dict[str, Any]:
-    """Return a router pod."""
+    """Return a router pod whose container runs."""
+    container = {"restartCount": restarts, "ready": ready, "state": {"running": {}}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -61,7 +62,7 @@ def a_router_pod(
         "status": {
             "podIP": address,
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-            "containerStatuses": [{"restartCount": restarts}],
+            "containerStatuses": [container],
         },
     }
 

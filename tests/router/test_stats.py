@@ -79,16 +79,18 @@ class Routers:
     def __init__(self) -> None:
         self.port = free_port()
         self.version: int | None = None
+        self.versions: dict[str, int] = {}
         self.healthy: set[str] = set()
         self.asked = 0
 
     async def answer(self, request: web.Request) -> web.Response:
         assert "version_text$" in request.query["filter"]
         self.asked += 1
-        if self.version is None:
+        version = self.versions.get(request.url.host or "", self.version)
+        if version is None:
             return web.Response(status=503)
         names = ("cluster_manager.cds", "http.models.rds.models", "listener_manager.lds")
-        lines = [f'{name}.version_text: "{self.version}"' for name in names]
+        lines = [f'{name}.version_text: "{version}"' for name in names]
         lines += [f"cluster.{each}.membership_healthy: 1" for each in sorted(self.healthy)]
         return web.Response(text="\n".join(lines))
 
@@ -209,6 +211,28 @@ async def test_a_router_that_does_not_answer_holds_up_the_acknowledgement(
     await asyncio.sleep(0.3)
     assert polled.acknowledged() is None
     polled.cluster.put(a_router_pod("r-4", "0.0.0.1", ready=False))
+    await eventually("acknowledged", polled.acknowledged)
+
+
+async def test_a_starting_router_with_an_old_version_holds_up_the_acknowledgement(
+    routers: Routers, polled: Polled
+) -> None:
+    """It may be Ready, and serve what it has, before we are told."""
+    polled.cluster.put(a_router_pod("r-3", "127.0.0.3", ready=False))
+    routers.version = polled.version
+    routers.versions["127.0.0.3"] = polled.version - 1
+    await eventually("asked", lambda: routers.asked >= 9)
+    assert polled.acknowledged() is None
+    del routers.versions["127.0.0.3"]
+    await eventually("acknowledged", polled.acknowledged)
+
+
+async def test_a_starting_router_without_a_configuration_holds_up_nothing(
+    routers: Routers, polled: Polled
+) -> None:
+    polled.cluster.put(a_router_pod("r-3", "127.0.0.3", ready=False))
+    routers.version = polled.version
+    routers.versions["127.0.0.3"] = 0
     await eventually("acknowledged", polled.acknowledged)
 
 

@@ -33,10 +33,15 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterPod:
-    """A Ready router and where it is asked for its statistics."""
+    """A router and where it is asked for its statistics.
+
+    Attributes:
+        ready: it gets traffic; otherwise it is starting, and may get some before we know.
+    """
 
     instance: RouterInstance
     address: str
+    ready: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,17 +170,28 @@ def _answering(model: Manifest | None) -> frozenset[str]:
 
 def ready_routers(snapshot: Snapshot, namespace: str) -> tuple[RouterPod, ...]:
     """Return the Ready router pods of a namespace."""
+    return tuple(router for router in live_routers(snapshot, namespace) if router.ready)
+
+
+def live_routers(snapshot: Snapshot, namespace: str) -> tuple[RouterPod, ...]:
+    """Return the router pods of a namespace that are Ready, or running and on their way there."""
     pods = snapshot.of_kind("Pod", namespace, {COMPONENT: COMPONENT_ROUTER})
-    return tuple(router for pod in pods if (router := _ready_router(pod)))
+    return tuple(router for pod in pods if (router := _live_router(pod)))
 
 
-def _ready_router(pod: Manifest) -> RouterPod | None:
+def _live_router(pod: Manifest) -> RouterPod | None:
     status = pod.get("status") or {}
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
-    address = status.get("podIP")
+    containers = status.get("containerStatuses") or ()
+    ready, address = conditions.get("Ready") == "True", status.get("podIP")
     leaving = "deletionTimestamp" in pod["metadata"]
-    if conditions.get("Ready") != "True" or not address or leaving:
+    if leaving or not address or not (ready or any(map(_is_starting, containers))):
         return None
-    restarts = sum(each.get("restartCount", 0) for each in status.get("containerStatuses") or ())
+    restarts = sum(each.get("restartCount", 0) for each in containers)
     instance = RouterInstance(pod_uid=pod["metadata"]["uid"], restarts=restarts)
-    return RouterPod(instance=instance, address=address)
+    return RouterPod(instance=instance, address=address, ready=ready)
+
+
+def _is_starting(container: Manifest) -> bool:
+    """Tell whether a container runs and is not ready; on a lost node it stays what it was."""
+    return "running" in (container.get("state") or {}) and not container.get("ready")

@@ -84,7 +84,8 @@ class Agreed:
     """What is true of every Ready router of a namespace.
 
     Attributes:
-        version: the newest that all serve, 0 where there is no router.
+        version: the newest that all serve, 0 where there is no router. No starting router has
+            an older one either.
         reached: revisions of which all know a healthy server.
     """
 
@@ -92,12 +93,17 @@ class Agreed:
     reached: frozenset[str] = frozenset()
 
 
-def agreed(ready: Sequence[Acknowledged]) -> Agreed:
-    """Return what all of them say."""
+def agreed(ready: Sequence[Acknowledged], starting: Sequence[Acknowledged] = ()) -> Agreed:
+    """Return what all of them say.
+
+    Of the starting routers count those that have a configuration: such a one may be Ready, and
+    serve what it has, before we are told.
+    """
     if not ready:
         return Agreed()
+    configured = (router for router in starting if router.version)
     return Agreed(
-        version=min(router.version for router in ready),
+        version=min(router.version for router in (*ready, *configured)),
         reached=frozenset.intersection(*(router.reached for router in ready)),
     )
 

@@ -17,7 +17,7 @@ from driftline_operator.core.controller import Snapshot, Stamp
 from driftline_operator.core.plan import Key
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.bootstrap import STATS_PORT
-from driftline_operator.router.observe import Observer, RouterPod, ready_routers
+from driftline_operator.router.observe import Observer, RouterPod, live_routers
 from driftline_operator.router.state import RouterState
 from driftline_operator.router.stats import SERVED_QUERY, parse_served
 from driftline_operator.router.traffic import Acknowledged, Agreed, agreed
@@ -120,20 +120,22 @@ class RouterPoll:
         if pods == heard.pods:
             return False
         self._heard[namespace] = replace(heard, pods=pods)
-        return ready_routers(self._snapshot, namespace) != heard.routers
+        return live_routers(self._snapshot, namespace) != heard.routers
 
     async def _poll(self, namespace: str, session: aiohttp.ClientSession) -> None:
         try:
             pods = self._snapshot.stamps("Pod", namespace)
-            routers = ready_routers(self._snapshot, namespace)
+            routers = live_routers(self._snapshot, namespace)
             answers = await asyncio.gather(*(self._ask(each, session) for each in routers))
-            silent = (each for each, said in zip(routers, answers, strict=True) if said is None)
+            said = dict(zip(routers, answers, strict=True))
+            ready = {router: answer for router, answer in said.items() if router.ready}
+            starting = (answer for router, answer in said.items() if answer and not router.ready)
             heard = _Heard(
                 at=asyncio.get_running_loop().time(),
                 pods=pods,
                 routers=routers,
-                silent=frozenset(silent),
-                said=agreed([said or Acknowledged() for said in answers]),
+                silent=frozenset(router for router, answer in ready.items() if answer is None),
+                said=agreed([each or Acknowledged() for each in ready.values()], [*starting]),
             )
             self._note(namespace, heard)
         finally:
