@@ -8,6 +8,11 @@ from driftline_api.conditions import Reason
 from driftline_operator.model.case import Case
 from driftline_operator.model.health import Problem
 
+_AFTER_REFUSAL: Final = (
+    "You: correct the Model, or what refuses it: a quota, a policy, or what an object that you "
+    "handed over had before."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
@@ -50,7 +55,7 @@ def child_refused(case: Case) -> Stall | None:
         return None
     first = refusals[0]
     more = f" ({len(refusals) - 1} more are refused)" if len(refusals) > 1 else ""
-    remedy = "" if first.reason == "NameConflict" else " You: correct the Model, or the rule."
+    remedy = "" if first.reason == "NameConflict" else f" {_AFTER_REFUSAL}"
     said = first.message if str(first.ref) in first.message else f"{first.ref}: {first.message}"
     return Stall(reason=Reason(first.reason), message=f"{said}{more}.{remedy}")
 
