@@ -1,9 +1,10 @@
 """`python -m driftline_operator`: one replica of the operator."""
 
-import asyncio
 import logging
 import os
 import sys
+
+import uvloop
 
 from driftline_operator.errors import ConfigError
 from driftline_operator.shell.wiring import run_operator
@@ -20,7 +21,7 @@ def main() -> int:
     )
     logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
-        asyncio.run(run_operator())
+        uvloop.run(run_operator())
     except ConfigError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would hide it
         return 2

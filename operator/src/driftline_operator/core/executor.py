@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from driftline_api.names import MANIFEST_HASH
-from driftline_operator.core.compare import is_contained, manifest_hash, merge_patch, stamped
+from driftline_operator.core.compare import is_contained, merge_patch, stamped
 from driftline_operator.core.events import write_event
 from driftline_operator.core.ownership import (
     is_adopted,
@@ -93,9 +93,9 @@ class Executor:
         """
         skip = {refusal.ref for refusal in refused}
         found = list(refused)
-        for desired in plan.apply:
-            ref = ObjectRef.of(desired)
-            if ref not in skip and (refusal := await self._apply(key, ref, desired)):
+        for wanted in plan.apply:
+            ref = ObjectRef.of(wanted)
+            if ref not in skip and (refusal := await self._apply(key, ref, stamped(wanted))):
                 found.append(refusal)
         return tuple(found)
 
@@ -124,23 +124,22 @@ class Executor:
     ) -> None:
         """Apply. Not forced where nothing was found: what appeared meanwhile is another's."""
         with self._writing(key, ref, "apply"):
-            answer = await self._api.apply(stamped(desired), force=force)
-        self._applied[ref] = (manifest_hash(desired), *_version(answer))
+            answer = await self._api.apply(desired, force=force)
+        self._applied[ref] = (desired["metadata"]["annotations"][MANIFEST_HASH], *_version(answer))
         self._store.put(answer)
 
     def _is_settled(self, ref: ObjectRef, desired: Manifest, live: Manifest) -> bool:
         """Tell whether an apply would change nothing.
 
-        What the API server rewrites in a way that `is_contained` cannot know is settled too, as
-        long as nobody has changed the object since our own apply.
+        As long as nobody has changed what the object asks for since our own apply, only what
+        moves without that is compared: labels and annotations. Anything else could not be told
+        from what the API server rewrites in a way that `is_contained` cannot know.
         """
-        wanted = manifest_hash(desired)
+        wanted = desired["metadata"]["annotations"][MANIFEST_HASH]
         if live["metadata"].get("annotations", {}).get(MANIFEST_HASH) != wanted:
             return False
-        if is_contained(desired, live):
-            return True
         untouched = self._applied.get(ref) == (wanted, *_version(live))
-        return untouched and is_contained({"metadata": desired["metadata"]}, live)
+        return is_contained({"metadata": desired["metadata"]} if untouched else desired, live)
 
     async def _delete(self, key: Key, deletion: Deletion) -> None:
         known = self._store.get(deletion.ref)

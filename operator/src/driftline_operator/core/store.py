@@ -1,7 +1,7 @@
 """What the operator knows of the cluster.
 
 Objects are kept as packed JSON: a tenth of what dicts take, and nobody can change what another
-reads. Decoding one costs about 30 microseconds; what finds objects (labels, stamps, the index of
+reads. Decoding one costs tens of microseconds; what finds objects (labels, stamps, the index of
 a Model's children) is kept beside, decoded.
 
 The Store only ever moves forward: an event that is older than what is known, of a watch that
@@ -9,12 +9,13 @@ lags behind our own writes, is ignored. That rests on resourceVersions of one ki
 which Kubernetes guarantees as of 1.35 and etcd always has.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any
+
+import orjson
 
 from driftline_api.names import MODEL
 from driftline_operator.core.controller import Change, Stamp
@@ -32,7 +33,7 @@ class _Record:
     packed: bytes
 
     def decode(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(self.packed)
+        decoded: dict[str, Any] = orjson.loads(self.packed)
         return decoded
 
 
@@ -147,11 +148,9 @@ class Store:
     ) -> Sequence[Manifest]:
         """Return all objects of a kind that bear the labels, by namespace and name."""
         wanted = (labels or {}).items()
-        return tuple(
-            record.decode()
-            for _, _, record in sorted(self._records(kind, namespace), key=lambda item: item[:2])
-            if wanted <= record.labels.items()
-        )
+        records = self._records(kind, namespace)
+        found = [each for each in records if wanted <= each[2].labels.items()]
+        return tuple(record.decode() for *_, record in sorted(found, key=lambda each: each[:2]))
 
     def stamps(self, kind: str, namespace: str) -> Mapping[str, Stamp]:
         """Return each object's stamp by name, decoding none."""
@@ -216,5 +215,6 @@ def _packed(manifest: Manifest) -> _Record:
         stamp=Stamp(uid=meta["uid"], resource_version=meta["resourceVersion"]),
         order=_order(manifest),
         labels=labels,
-        packed=json.dumps(slimmed(manifest), separators=(",", ":"), ensure_ascii=False).encode(),
+        # A copy: what orjson returns keeps the buffer it was written in, twice as large and more.
+        packed=bytes(memoryview(orjson.dumps(slimmed(manifest)))),
     )

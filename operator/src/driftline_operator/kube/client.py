@@ -7,13 +7,13 @@ every answer that is an error, and most first applies are preceded by a GET that
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import aiohttp
+import orjson
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import Resource
@@ -179,7 +179,7 @@ class KubeApi:
 
 def _decoded(content: bytes, request: _Request) -> dict[str, Any]:
     try:
-        decoded: dict[str, Any] = json.loads(content)
+        decoded: dict[str, Any] = orjson.loads(content)
     except ValueError as error:
         raise UnavailableError(f"{request}: the answer is no JSON: {error}") from error
     return decoded
@@ -216,7 +216,7 @@ def _message(content: bytes) -> str:
     """Return what the API server said, for people; a proxy before it may answer anything."""
     text = content.decode(errors="replace")
     try:
-        said = json.loads(text)
+        said = orjson.loads(text)
     except ValueError:
         return text
     return str(said.get("message", said)) if isinstance(said, Mapping) else text

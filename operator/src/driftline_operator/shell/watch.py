@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import kopf
+import uvloop
 
 from driftline_operator.core.kinds import Kind
 from driftline_operator.core.plan import Manifest
@@ -68,7 +69,7 @@ class Watch:
     ) -> None:
         """Run kopf in this thread until it ends or is stopped."""
         try:
-            asyncio.run(
+            uvloop.run(
                 kopf.operator(
                     registry=self._registry(loop),
                     settings=watch_settings(self._kinds),
