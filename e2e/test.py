@@ -10,16 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from e2e.cluster.current import given, ours, wish_from
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.layout import default_layout
 from e2e.cluster.progress import fail, say
-from e2e.cluster.up import ensure_up, take_down
+from e2e.cluster.up import borrowed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NO_TEST_RAN = 5
@@ -40,7 +37,7 @@ def main() -> int:
     codes = [pytest("tests", "-n", "2", "-m", size)]
     try:
         if not arguments.no_cluster:
-            with cluster() as kubeconfig:
+            with borrowed() as kubeconfig:
                 codes += run_suite(size, kubeconfig)
     except ClusterError as error:
         fail(error)
@@ -67,19 +64,6 @@ def verdict(codes: Sequence[int]) -> int:
     if failed:
         return failed[0]
     return 0 if 0 in codes else NO_TEST_RAN
-
-
-@contextmanager
-def cluster() -> Iterator[Path]:
-    """Yield the kubeconfig of a cluster, which is removed after use if it was not there before."""
-    layout = default_layout()
-    found = given(layout, wish_from()) is not None or ours(layout) is not None
-    try:
-        yield ensure_up()
-    finally:
-        if not found:
-            take_down()
-            say("The cluster that was started for the tests is gone.")
 
 
 def pytest(directory: str, *arguments: str, kubeconfig: Path | None = None) -> int:

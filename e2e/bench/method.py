@@ -25,8 +25,8 @@ process up to then; writes are counted until all is quiet.
 
 **The bare client** repeats, on a fresh API server right afterwards and with nothing else running,
 the same writes for as many Models under other names: the same objects by server-side apply, the
-same pods and Events, each status as often as it was written. It is plain aiohttp and decodes only the
-answers; 8 and 32 Models at a time are tried and the better rate counts. So *the same / a bare
+same pods and Events, each status as often as it was written. It is plain aiohttp and decodes only
+the answers; 8 and 32 Models at a time are tried and the better rate counts. So *the same / a bare
 client's time for all writes* says how much longer the operator, the stand-in and the order in
 which things must happen take than the writes alone.
 

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster import kind, native
-from e2e.cluster.current import Cluster, Wish, given, wish_from
+from e2e.cluster.current import Cluster, Wish, given, ours, wish_from
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.layout import Layout, default_layout
 from e2e.cluster.progress import run, say
@@ -28,6 +30,19 @@ def ensure_up(layout: Layout | None = None, wish: Wish | None = None) -> Path:
         return named.kubeconfig
     with locked(layout):
         return Path(_bring_up_ours(layout).kubeconfig)
+
+
+@contextmanager
+def borrowed() -> Iterator[Path]:
+    """Yield the kubeconfig of a cluster, which is removed after use if it was not there before."""
+    layout = default_layout()
+    found = given(layout, wish_from()) is not None or ours(layout) is not None
+    try:
+        yield ensure_up()
+    finally:
+        if not found:
+            take_down()
+            say("The cluster that was started for this is gone.")
 
 
 def take_down(layout: Layout | None = None) -> bool:
