@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from driftline_serving.server.cpu import cpu_limit, default_threads
+from driftline_serving.server.cpu import cpu_limit, usable_cpus
 
 V2 = "sys/fs/cgroup"
 V1 = "sys/fs/cgroup/cpu"
@@ -94,4 +94,4 @@ def test_threads_are_the_limit_rounded_down_but_at_least_one(
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(usable)))
     tree = a_tree(tmp_path, {"proc/self/cgroup": "0::/\n", f"{V2}/cpu.max": f"{quota} 100000\n"})
-    assert default_threads(tree) == threads
+    assert usable_cpus(tree) == threads

@@ -24,6 +24,8 @@ from tests.serving.processes import (
 )
 from tests.serving.test_protocol import rows
 
+#: So dear that it is computed on a thread, never in the event loop.
+LABOUR = onnx_models.labour(least=5)
 #: Rounds for some tenths of a second, on a machine with nothing else to do.
 A_WHILE = 150
 
@@ -90,7 +92,7 @@ def test_a_directory_without_a_model_names_what_is_there(tmp_path: Path) -> None
 def test_sigterm_loses_no_request_and_ends_with_zero(tmp_path: Path) -> None:
     """Eight clients connect anew for each request, until well after it said that it is leaving."""
     setup = Setup(arguments=("--drain-seconds", "4"))
-    with serving(tmp_path, onnx_models.labour(), setup) as server:
+    with serving(tmp_path, LABOUR, setup) as server:
         answers: list[Answer] = []
         enough = threading.Event()
         with ThreadPoolExecutor(9) as pool:
@@ -117,7 +119,7 @@ def _ask(server: Server, answers: list[Answer], enough: threading.Event) -> None
 
 def test_a_request_in_flight_outlives_the_listener(tmp_path: Path) -> None:
     setup = Setup(arguments=("--drain-seconds", "0"))
-    with serving(tmp_path, onnx_models.labour(), setup) as server, ThreadPoolExecutor(1) as pool:
+    with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
         slow = pool.submit(server.infer, labour(4 * A_WHILE))
         until(lambda: _is_busy(server), "the request runs")
         server.terminate()
@@ -156,8 +158,8 @@ def test_kept_connections_are_told_to_close_while_draining(tmp_path: Path) -> No
 
 
 def test_overload_is_told_at_once_and_health_is_not_queued(tmp_path: Path) -> None:
-    setup = Setup(arguments=("--threads", "1", "--max-queue", "2"))
-    with serving(tmp_path, onnx_models.labour(), setup) as server, ThreadPoolExecutor(8) as pool:
+    setup = Setup(arguments=("--cpus", "1", "--max-queue", "2"))
+    with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(8) as pool:
         running = [pool.submit(server.infer, labour(A_WHILE)) for _ in range(8)]
         until(lambda: sum(each.done() for each in running) == 5, "five are refused")
         assert server.is_ready()
@@ -170,8 +172,8 @@ def test_overload_is_told_at_once_and_health_is_not_queued(tmp_path: Path) -> No
 
 
 def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
-    setup = Setup(arguments=("--threads", "1", "--max-queue", "0"))
-    with serving(tmp_path, onnx_models.labour(), setup) as server:
+    setup = Setup(arguments=("--cpus", "1", "--max-queue", "0"))
+    with serving(tmp_path, LABOUR, setup) as server:
         connection = http.client.HTTPConnection(server.address, timeout=5)
         body = json.dumps(labour(A_WHILE)).encode()
         connection.request("POST", "/v2/models/m/infer", body)

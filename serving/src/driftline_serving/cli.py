@@ -91,7 +91,14 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="0.0.0.0", help="listen on (%(default)s)")  # noqa: S104 - a pod's server listens on the pod's address
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (%(default)s)")
     parser.add_argument(
-        "--threads", type=_positive, help="inference threads (default: the CPU limit, rounded down)"
+        "--cpus", type=_positive, help="CPUs to use (default: the CPU limit, rounded down)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=_positive,
+        default=1,
+        help="threads that one run of the model uses; as many runs go on at a time as the CPUs"
+        " have room for (%(default)s)",
     )
     parser.add_argument(
         "--max-queue",
@@ -104,6 +111,30 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=64 * 1024 * 1024,
         help="larger requests are answered 413 (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=_positive,
+        default=4096,
+        help="further ones are answered 503 and closed (%(default)s)",
+    )
+    parser.add_argument(
+        "--header-seconds",
+        type=_seconds,
+        default=10.0,
+        help="from the first byte of a request to the end of its headers (%(default)s)",
+    )
+    parser.add_argument(
+        "--body-seconds",
+        type=_seconds,
+        default=60.0,
+        help="from there to the end of its body (%(default)s)",
+    )
+    parser.add_argument(
+        "--request-seconds",
+        type=_seconds,
+        default=60.0,
+        help="a request that has waited longer is not computed, and answered 503 (%(default)s)",
     )
     parser.add_argument(
         "--drain-seconds",

@@ -1,7 +1,7 @@
 """Bodies of the Open Inference Protocol v2 (REST) to arrays, and arrays to bodies."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -23,12 +23,23 @@ _MOST_ELEMENTS = 2**40
 class Body:
     """A body as a transport moves it.
 
-    `json_length` is the value of `Inference-Header-Content-Length`: how many of the bytes are JSON,
-    where tensors follow as raw bytes; None where all of it is JSON.
+    Attributes:
+        content: the bytes.
+        json_length: the value of `Inference-Header-Content-Length`: how many of the bytes are
+            JSON, where tensors follow as raw bytes; None where all of it is JSON.
+        unpack: undoes what the bytes are packed with, before anything else; None where they are
+            not. It may raise RequestError.
     """
 
     content: bytes
     json_length: int | None = None
+    unpack: Callable[[bytes], bytes] | None = None
+
+    def unpacked(self) -> "Body":
+        """Return the same, unpacked."""
+        if self.unpack is None:
+            return self
+        return Body(content=self.unpack(self.content), json_length=self.json_length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +65,7 @@ def decode_request(body: Body, signature: Signature) -> InferRequest:
     Raises:
         RequestError: it is not a request that this model can be asked.
     """
-    header, raw = _split(body)
+    header, raw = _split(body.unpacked())
     request = Fields(_parse(header), "the request")
     request_id = request.optional("id", str)
     return InferRequest(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import uvloop
 
-from driftline_serving.server.cpu import default_threads
-from driftline_serving.server.http import HttpSettings
+from driftline_serving.server.cpu import usable_cpus
+from driftline_serving.server.http.connection import Limits
+from driftline_serving.server.http.transport import HttpSettings
 from driftline_serving.server.run import ServeSettings, serve
-from driftline_serving.server.service import Identity
+from driftline_serving.server.service import Bounds, Identity
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -22,13 +23,22 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             pod_ip=_pod_ip(environ),
         ),
         model_dir=arguments.model_dir,
-        threads=arguments.threads or default_threads(),
-        max_queue=arguments.max_queue,
+        threads=arguments.threads,
+        bounds=Bounds(
+            runs=max(1, (arguments.cpus or usable_cpus()) // arguments.threads),
+            waiting=arguments.max_queue,
+            seconds=arguments.request_seconds,
+        ),
         drain_seconds=arguments.drain_seconds,
         http=HttpSettings(
             host=arguments.host,
             port=arguments.port,
-            max_body_bytes=arguments.max_body_bytes,
+            connections=arguments.max_connections,
+            limits=Limits(
+                body_bytes=arguments.max_body_bytes,
+                header_seconds=arguments.header_seconds,
+                body_seconds=arguments.body_seconds,
+            ),
             finish_seconds=arguments.finish_seconds,
         ),
         termination_log=arguments.termination_log,

@@ -1,10 +1,10 @@
-"""How many threads the container may keep busy."""
+"""How many CPUs the container may keep busy."""
 
 import os
 from pathlib import Path
 
 
-def default_threads(root: Path = Path("/")) -> int:
+def usable_cpus(root: Path = Path("/")) -> int:
     """The CPU limit rounded down, at least one; without a limit, the CPUs that we may run on."""
     usable = len(os.sched_getaffinity(0))
     limit = cpu_limit(root)

@@ -1,5 +1,6 @@
 """Runs a model on arrays. Knows nothing of protocols."""
 
+import mmap
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,6 +115,18 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
     engine = OnnxEngine(session)
     warm_up(engine)
     return engine
+
+
+def is_trees(model_dir: Path) -> bool:
+    """Whether trees decide, whose answers must not depend on the batch by a single bit.
+
+    Operators' names stand in the file as they are, so nothing need be parsed to find one.
+    """
+    with (
+        (model_dir / MODEL_FILE).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return content.find(b"TreeEnsemble") >= 0
 
 
 def warm_up(engine: Engine) -> None:

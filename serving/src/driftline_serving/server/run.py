@@ -9,9 +9,10 @@ from pathlib import Path
 from driftline_serving import termination
 from driftline_serving.errors import ArtifactError
 from driftline_serving.server import engine
-from driftline_serving.server.bounded import BoundedExecutor
-from driftline_serving.server.http import HttpSettings, HttpTransport
-from driftline_serving.server.service import Identity, InferenceService
+from driftline_serving.server.engine import OnnxEngine
+from driftline_serving.server.http.transport import HttpSettings, HttpTransport
+from driftline_serving.server.service import Bounds, Identity, InferenceService
+from driftline_serving.server.trial import Trial, try_out
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,9 @@ class ServeSettings:
 
     identity: Identity
     model_dir: Path
-    threads: int
-    max_queue: int = 256
+    bounds: Bounds
+    #: That one run of the model uses.
+    threads: int = 1
     #: How long new requests are still taken after SIGTERM, for those who have not heard yet.
     drain_seconds: float = 3.0
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -37,8 +39,7 @@ async def serve(settings: ServeSettings) -> int:
     dead process.
     """
     stop = _stop_signal()
-    executor = BoundedExecutor(threads=settings.threads, waiting=settings.max_queue)
-    service = InferenceService(settings.identity, executor)
+    service = InferenceService(settings.identity, settings.bounds)
     transport = HttpTransport(service, settings.http)
     port = await transport.start()
     log.info("listening on port %d; loading %s", port, settings.model_dir)
@@ -51,23 +52,33 @@ async def serve(settings: ServeSettings) -> int:
         return 1
     finally:
         await transport.stop()
-        executor.close()
+        service.close()
     log.info("stopped")
     return 0
 
 
 async def _load(service: InferenceService, settings: ServeSettings, stop: asyncio.Event) -> bool:
     """Load the model and serve it; False if SIGTERM came first."""
-    loading = asyncio.ensure_future(
-        asyncio.to_thread(engine.load, settings.model_dir, settings.threads)
-    )
+    loading = asyncio.ensure_future(asyncio.to_thread(_loaded, settings))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stopping.cancel():
         return False
-    service.serve(loading.result())
-    log.info("ready: %s with %d threads", service.identity.model, settings.threads)
+    model, trial = loading.result()
+    service.serve(model, trial)
+    batches = "joined" if trial.joins else "not joined"
+    log.info("ready: %s; requests are %s: %s", service.identity.model, batches, trial.reason)
     return True
+
+
+def _loaded(settings: ServeSettings) -> tuple[OnnxEngine, Trial]:
+    """Load the model, warm it up, and try it out.
+
+    On one thread trees give the same answers in batches of any size, to the last bit, and must.
+    """
+    model = engine.load(settings.model_dir, settings.threads)
+    exact = settings.threads == 1 and engine.is_trees(settings.model_dir)
+    return model, try_out(model, exact=exact)
 
 
 async def _drain(service: InferenceService, settings: ServeSettings) -> None:

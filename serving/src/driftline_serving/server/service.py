@@ -1,18 +1,22 @@
 """What the model server does, whatever carries the requests to it."""
 
+import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final, TypeVar
 
-from driftline_serving.errors import RequestError, UnavailableError
-from driftline_serving.server.bounded import BoundedExecutor
-from driftline_serving.server.codec import Body, decode_request, encode_response
+from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
+from driftline_serving.server.batcher import Batcher, Call, Results, rows_of
+from driftline_serving.server.codec import Body, InferRequest, decode_request, encode_response
 from driftline_serving.server.engine import Engine
 from driftline_serving.server.prediction_id import RANDOM_BITS, pod_hash, prediction_id
-from driftline_serving.server.tensors import TensorSpec
+from driftline_serving.server.tensors import Array, TensorSpec
+from driftline_serving.server.trial import Trial
 
 SERVER_NAME = "driftline"
 SERVER_VERSION = "0.1.0"
@@ -21,7 +25,13 @@ PLATFORM = "onnxruntime_onnx"
 #: The version of a model that no revision names: what runs outside a cluster.
 UNNAMED_VERSION = "1"
 
+#: Bytes of a body, and of results, above which they are read and written on a thread: a few
+#: milliseconds of JSON would hold up everybody else who is connected.
+LARGE: Final = 64 * 1024
+
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Phase(Enum):
@@ -55,37 +65,62 @@ class Inferred:
     prediction_id: str
 
 
+Done = Callable[[Inferred | ServingError], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What the server takes on.
+
+    Attributes:
+        runs: of the model, at a time.
+        waiting: further requests that may wait; more are refused at once.
+        seconds: for which a request is worth an answer.
+    """
+
+    runs: int = 1
+    waiting: int = 256
+    seconds: float = 60.0
+
+
 def _unix_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 class InferenceService:
-    """One model behind the Open Inference Protocol; the transports call it.
+    """One model behind the Open Inference Protocol; the transports call it, from one event loop.
 
     Args:
         identity: Which model.
-        executor: Where decoding, inference and encoding run. All three, because a large body of
-            JSON would hold up the event loop, and with it the health endpoints.
+        bounds: What is taken on.
         now_ms: The clock, Unix milliseconds.
     """
 
     def __init__(
-        self,
-        identity: Identity,
-        executor: BoundedExecutor,
-        now_ms: Callable[[], int] = _unix_ms,
+        self, identity: Identity, bounds: Bounds, now_ms: Callable[[], int] = _unix_ms
     ) -> None:
         self.identity = identity
         self.phase = Phase.LOADING
-        self._executor = executor
+        self._bounds = bounds
         self._now_ms = now_ms
         self._pod = pod_hash(identity.pod_ip)
+        self._about = {"model_name": identity.model, "model_version": identity.version}
+        self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
         self._engine: Engine | None = None
+        self._batcher: Batcher | None = None
 
-    def serve(self, engine: Engine) -> None:
-        """Answer with this model, which has been warmed up."""
+    def serve(self, engine: Engine, trial: Trial) -> None:
+        """Answer with this model, which has been warmed up and tried."""
+        bounds = self._bounds
         self._engine = engine
+        self._batcher = Batcher(engine, trial, runs=bounds.runs, waiting=bounds.waiting)
         self.phase = Phase.READY
+
+    def close(self) -> None:
+        """Compute no more."""
+        self._coding.shutdown(wait=False, cancel_futures=True)
+        if self._batcher:
+            self._batcher.close()
 
     def drain(self) -> None:
         """Be not ready from now on, and answer all the same."""
@@ -132,18 +167,46 @@ class InferenceService:
                 status=404,
             )
 
-    async def infer(self, model: str, version: str | None, body: Body) -> Inferred:
-        """Answer one inference call.
+    def infer(self, model: str, version: str | None, body: Body, done: Done) -> Callable[[], None]:
+        """Begin an inference call; `done` gets the answer, or why there is none.
+
+        Returns:
+            What is called when nobody waits any more.
 
         Raises:
             RequestError: the client's mistake.
             UnavailableError: no room, or no model yet.
-            InferenceError: the model failed.
         """
-        engine = self._find(model, version)
-        answer = await self._executor.run(lambda: self._answer(engine, body))
+        engine, batcher = self._find(model, version), self._batcher
+        if batcher is None:
+            raise UnavailableError("the model is still loading")
+        pending = _Pending(service=self, batcher=batcher, engine=engine, done=done)
+        if len(body.content) > LARGE or body.unpack:
+            self.on_thread(lambda: decode_request(body, engine.signature), pending.decoded)
+        else:
+            pending.decoded(decode_request(body, engine.signature))
+        return pending.abandon
+
+    def expiry(self) -> float:
+        """Return the time of the loop after which a request that comes now is not worth it."""
+        return asyncio.get_running_loop().time() + self._bounds.seconds
+
+    def on_thread(self, work: Callable[[], T], then: Callable[[T | ServingError], None]) -> None:
+        """Do something on a thread of its own, and hand on what came of it."""
+
+        def finished(future: "asyncio.Future[T]") -> None:
+            if not future.cancelled():
+                result = _result_of(future)
+                then(result)
+
+        future = asyncio.get_running_loop().run_in_executor(self._coding, work)
+        future.add_done_callback(finished)
+
+    def inferred(self, engine: Engine, request: InferRequest, results: list[Array]) -> Inferred:
+        """Return the answer to a request; may be called on any thread."""
+        body = encode_response(request, results, self._about, engine.signature)
         identifier = prediction_id(self._now_ms(), secrets.randbits(RANDOM_BITS), self._pod)
-        return Inferred(body=answer, prediction_id=identifier)
+        return Inferred(body=body, prediction_id=identifier)
 
     def _find(self, model: str, version: str | None) -> Engine:
         self.check_model(model, version)
@@ -151,11 +214,68 @@ class InferenceService:
             raise UnavailableError("the model is still loading")
         return self._engine
 
-    def _answer(self, engine: Engine, body: Body) -> Body:
-        request = decode_request(body, engine.signature)
-        results = engine.run(request.inputs, [wanted.name for wanted in request.outputs])
-        about = {"model_name": self.identity.model, "model_version": self.identity.version}
-        return encode_response(request, results, about, engine.signature)
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Pending:
+    """One inference call on its way from a body to a body."""
+
+    service: InferenceService
+    batcher: Batcher
+    engine: Engine
+    done: Done
+    request: InferRequest | None = None
+    call: Call | None = None
+    abandoned: bool = False
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        self.abandoned = True
+        if self.call:
+            self.call.abandoned = True
+
+    def decoded(self, request: InferRequest | ServingError) -> None:
+        """Go on to the model."""
+        if isinstance(request, ServingError):
+            self._finish(request)
+            return
+        self.request = request
+        self.call = Call(
+            inputs=request.inputs,
+            outputs=tuple(wanted.name for wanted in request.outputs),
+            rows=rows_of(request.inputs),
+            deliver=self._computed,
+            expires=self.service.expiry(),
+            abandoned=self.abandoned,
+        )
+        try:
+            self.batcher.submit(self.call)
+        except UnavailableError as error:
+            self._finish(error)
+
+    def _computed(self, results: Results) -> None:
+        if isinstance(results, ServingError):
+            self._finish(results)
+            return
+        service, engine, request = self.service, self.engine, self.request
+        assert request is not None
+        if sum(each.nbytes for each in results) > LARGE:
+            service.on_thread(lambda: service.inferred(engine, request, results), self._finish)
+        else:
+            self._finish(service.inferred(engine, request, results))
+
+    def _finish(self, result: Inferred | ServingError) -> None:
+        if not self.abandoned:
+            self.done(result)
+
+
+def _result_of(future: "asyncio.Future[T]") -> T | ServingError:
+    try:
+        return future.result()
+    except ServingError as error:
+        return error
+    except Exception as error:
+        log.exception("a bug in Driftline")
+        return InferenceError(f"internal error: {type(error).__name__}")
 
 
 def _describe(spec: TensorSpec) -> dict[str, object]:

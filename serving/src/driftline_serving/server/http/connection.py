@@ -1,0 +1,333 @@
+"""One connection: bytes to requests, responses to bytes in the order of the requests.
+
+httptools reads HTTP; what is ours are the limits. A client that is slow, endless or wrong loses its
+connection, with a response that says why where one can still be given.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import httptools
+
+from driftline_serving.server.http.messages import Request, Response, as_error, rendered
+
+#: Requests that a client may send ahead of the answers.
+MOST_AHEAD = 4
+#: Seconds for which a client that was refused may go on sending, so that it gets to read why: a
+#: connection that is closed with bytes unread is reset, and the answer lost.
+LINGER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one connection may ask for.
+
+    Attributes:
+        header_bytes: of the request line and all headers.
+        body_bytes: of a body, as sent and unpacked.
+        header_seconds: from a request's first byte to the end of its headers.
+        body_seconds: from there to the end of its body.
+        write_seconds: for which a client may leave what it asked for unread.
+        idle_seconds: between two requests. Longer than any idle time-out of a router's connection
+            pool, Envoy's default of an hour included: it must be the router that closes an idle
+            connection, or a request meets one that just closed.
+    """
+
+    header_bytes: int = 32 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    write_seconds: float = 60.0
+    idle_seconds: float = 3900.0
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request and, once there is one, its response.
+
+    Attributes:
+        reply: takes the response; called once, in the loop.
+        abandon: called when the client has gone before the response; set by whoever answers.
+    """
+
+    connection: "Connection"
+    is_head: bool
+    closes: bool
+    abandon: Callable[[], None] | None = None
+    response: Response | None = None
+
+    def reply(self, response: Response) -> None:
+        """Answer."""
+        self.response = response
+        self.connection.flush()
+
+
+class Answering(Protocol):
+    """Decides what a request is answered with."""
+
+    def answer(self, request: Request, exchange: Exchange) -> None:
+        """Call `exchange.reply`, now or later."""
+
+    def refuse(self, request: Request) -> Response | None:
+        """Return the response to a request of which only the headers are known, if it is known."""
+
+
+class Members(Protocol):
+    """All connections, as one of them sees the others."""
+
+    @property
+    def limits(self) -> Limits:
+        """What each may ask for."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether clients are told to come back on another connection."""
+
+    def enter(self, connection: "Connection") -> bool:
+        """Take in a connection; False if there are too many."""
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The request that is being read."""
+
+    url: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    header_bytes: int = 0
+    body: list[bytes] = field(default_factory=list)
+    body_bytes: int = 0
+
+
+class Connection(asyncio.Protocol):
+    """See the module."""
+
+    def __init__(self, answering: Answering, members: Members) -> None:
+        self._answering = answering
+        self._members = members
+        self._limits = members.limits
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connected
+        self._reading = _Reading()
+        self._exchanges: deque[Exchange] = deque()
+        self._deaf = False
+        self._lingers = False
+        self._paused = False
+        self._stuck = False
+        self.admitted = False
+        self.deadline = float("inf")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being read or answered."""
+        return not self._exchanges and not self._reading.header_bytes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        # Not checked: uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._expect(self._limits.idle_seconds)
+        self.admitted = self._members.enter(self)
+        if not self.admitted:
+            self._end(as_error("there are too many connections", 503, {"retry-after": "1"}))
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._members.leave(self)
+        self._deaf = True
+        for exchange in self._exchanges:
+            if exchange.abandon:
+                exchange.abandon()
+        self._exchanges.clear()
+
+    def eof_received(self) -> bool:
+        """A client that has said all may still listen: keep open while there is an answer due."""
+        return bool(self._exchanges)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:
+            raise  # a bug in what follows, and none of the client's
+        except httptools.HttpParserError as error:
+            self._end(as_error(f"this is not HTTP/1.1: {error}", 400))
+
+    def on_message_begin(self) -> None:
+        """Httptools: the first byte of a request."""
+        self._reading = _Reading()
+        self._expect(self._limits.header_seconds)
+
+    def on_url(self, url: bytes) -> None:
+        """Httptools: a piece of the target."""
+        self._reading.url += url
+        self._count_header(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Httptools: one header."""
+        self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._count_header(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """Httptools: the body, if any, follows."""
+        reading = self._reading
+        self._expect(self._limits.body_seconds)
+        if self._deaf:
+            return
+        length = reading.headers.get("content-length", "0")
+        refusal = self._answering.refuse(self._request())
+        if refusal is None and length.isdecimal() and int(length) > self._limits.body_bytes:
+            refusal = self._too_large()
+        if refusal:
+            self._end(refusal)
+        elif reading.headers.get("expect", "").lower() == "100-continue" and not self._exchanges:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Httptools: a piece of the body."""
+        if self._deaf:
+            return
+        reading = self._reading
+        reading.body_bytes += len(body)
+        if reading.body_bytes > self._limits.body_bytes:
+            self._end(self._too_large())
+        else:
+            reading.body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Httptools: the whole request is there."""
+        if self._deaf:
+            return
+        if self._parser.should_upgrade():
+            return  # `_decline` reads it once more
+        request = self._request()
+        self._reading = _Reading()
+        self._expect(self._limits.idle_seconds)
+        exchange = Exchange(
+            connection=self,
+            is_head=request.method == "HEAD",
+            closes=not self._parser.should_keep_alive(),
+        )
+        self._exchanges.append(exchange)
+        if exchange.closes:
+            self._deaf = True
+        elif len(self._exchanges) >= MOST_AHEAD:
+            self._paused = True
+            self._transport.pause_reading()
+        self._answering.answer(request, exchange)
+
+    def flush(self) -> None:
+        """Write the responses whose turn it is."""
+        ready: list[bytes] = []
+        closing = False
+        while self._exchanges and self._exchanges[0].response and not closing:
+            exchange = self._exchanges.popleft()
+            assert exchange.response
+            closing = exchange.closes or exchange.response.closes or self._members.draining
+            ready.append(
+                rendered(exchange.response, closing=closing, with_body=not exchange.is_head)
+            )
+        if ready:
+            self._write(b"".join(ready) if len(ready) > 1 else ready[0])
+        if closing:
+            self._hang_up()
+        elif self._paused and len(self._exchanges) < MOST_AHEAD:
+            self._paused = False
+            self._listen()
+
+    def pause_writing(self) -> None:
+        """The client does not read what it asked for: nothing more is read from it either."""
+        self._stuck = True
+        self._transport.pause_reading()
+        self._expect(self._limits.write_seconds)
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._stuck = False
+        self._listen()
+        self._expect(self._limits.idle_seconds)
+
+    def expire(self) -> None:
+        """The time for what is awaited of the client is over."""
+        if self._stuck or self._deaf:
+            self._transport.abort()
+        elif self._reading.header_bytes and not self._exchanges:
+            self._end(as_error("the request took too long to arrive", 408))
+        elif not self._exchanges:
+            self._hang_up()
+
+    def abort(self) -> None:
+        """End at once, whatever is due."""
+        self._transport.abort()
+
+    def close_if_idle(self) -> None:
+        """End, unless a request is being read or answered."""
+        if self.is_idle:
+            self._hang_up()
+
+    def _request(self) -> Request:
+        reading = self._reading
+        return Request(
+            method=self._parser.get_method().decode("ascii"),
+            path=reading.url.partition(b"?")[0].decode("latin-1"),
+            headers=reading.headers,
+            body=reading.body[0] if len(reading.body) == 1 else b"".join(reading.body),
+        )
+
+    def _count_header(self, size: int) -> None:
+        self._reading.header_bytes += size
+        if self._reading.header_bytes > self._limits.header_bytes and not self._deaf:
+            most = self._limits.header_bytes
+            self._end(as_error(f"the headers are larger than {most} bytes", 431))
+
+    def _too_large(self) -> Response:
+        return as_error(f"the body is larger than {self._limits.body_bytes} bytes", 413)
+
+    def _end(self, response: Response) -> None:
+        """Answer what is not read to its end, after what is due before it, and read no more."""
+        self._deaf = self._lingers = True
+        exchange = Exchange(connection=self, is_head=False, closes=True)
+        self._exchanges.append(exchange)
+        exchange.reply(response)
+
+    def _expect(self, seconds: float) -> None:
+        self.deadline = self._loop.time() + seconds
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _listen(self) -> None:
+        if not (self._paused or self._stuck or self._transport.is_closing()):
+            self._transport.resume_reading()
+
+    def _decline(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 with a client that offered another protocol, as it must allow.
+
+        The parser has stopped after the headers, body or not, so it is given the request anew
+        without the offer.
+        """
+        request = self._request()
+        kept = ((k, v) for k, v in request.headers.items() if k not in {"upgrade", "connection"})
+        lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{k}: {v}" for k, v in kept)]
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received("\r\n".join([*lines, "\r\n"]).encode("latin-1") + rest)
+
+    def _hang_up(self) -> None:
+        self._deaf = True
+        if self._lingers and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._expect(LINGER_SECONDS)
+        else:
+            self._transport.close()
+            self._expect(self._limits.write_seconds)

@@ -1,0 +1,192 @@
+"""The Open Inference Protocol v2 over HTTP: paths to what the service can do."""
+
+import logging
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from driftline_api.names import DIGEST_HEADER, PREDICTION_ID_HEADER, REVISION_HEADER
+from driftline_serving.errors import RequestError, ServingError, UnavailableError
+from driftline_serving.server.codec import Body
+from driftline_serving.server.http.connection import Exchange
+from driftline_serving.server.http.messages import BINARY, Request, Response, as_error, as_json
+from driftline_serving.server.service import InferenceService, Inferred
+
+JSON_LENGTH_HEADER: Final = "inference-header-content-length"
+RETRY_AFTER: Final = {"retry-after": "1"}
+_WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What a path names; `verb` is empty for metadata."""
+
+    model: str = ""
+    version: str | None = None
+    verb: str = ""
+
+
+class Routes:
+    """Answers requests out of the service.
+
+    Args:
+        service: The model.
+        body_bytes: How large a body may be once it is unpacked.
+    """
+
+    def __init__(self, service: InferenceService, body_bytes: int) -> None:
+        self._service = service
+        self._body_bytes = body_bytes
+        identity = service.identity
+        about = {REVISION_HEADER: identity.revision, DIGEST_HEADER: identity.digest}
+        self._about = {name: value for name, value in about.items() if value}
+        self._fixed: Mapping[str, Callable[[], Response]] = {
+            "/v2": lambda: as_json(service.server_metadata()),
+            "/v2/health/live": lambda: as_json({"live": True}),
+            "/v2/health/ready": self._ready,
+        }
+        self._infer_path = f"/v2/models/{identity.model}/infer"
+
+    def refuse(self, request: Request) -> Response | None:
+        """See `connection.Answering`."""
+        path = request.path
+        if path == self._infer_path and request.method == "POST":
+            return None
+        target = None if path in self._fixed else _target(path)
+        if path not in self._fixed and target is None:
+            return as_error(f"there is nothing at {path}; inference is at /v2/models", 404)
+        allowed = ("POST",) if target and target.verb == "infer" else ("GET", "HEAD")
+        if request.method in allowed:
+            return None
+        takes = ", ".join(allowed)
+        return as_error(f"{path} takes {takes}, not {request.method}", 405, {"allow": takes})
+
+    def answer(self, request: Request, exchange: Exchange) -> None:
+        """See `connection.Answering`."""
+        try:
+            if request.path == self._infer_path:
+                self._infer(self._service.identity.model, None, request, exchange)
+            elif fixed := self._fixed.get(request.path):
+                exchange.reply(fixed())
+            elif target := _target(request.path):
+                self._about_model(target, request, exchange)
+        except ServingError as error:
+            exchange.reply(failure(error))
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            exchange.reply(as_error("internal error; the server's log has it", 500))
+
+    def _about_model(self, target: _Target, request: Request, exchange: Exchange) -> None:
+        service = self._service
+        if target.verb == "infer":
+            self._infer(target.model, target.version, request, exchange)
+        elif target.verb == "ready":
+            service.check_model(target.model, target.version)
+            about = {"name": service.identity.model, "ready": service.is_ready}
+            exchange.reply(as_json(about, 200 if service.is_ready else 503))
+        else:
+            exchange.reply(as_json(service.model_metadata(target.model, target.version)))
+
+    def _infer(self, model: str, version: str | None, request: Request, exchange: Exchange) -> None:
+        def done(result: Inferred | ServingError) -> None:
+            if isinstance(result, ServingError):
+                exchange.reply(failure(result))
+            else:
+                exchange.reply(self._inferred(result))
+
+        body = Body(
+            content=request.body, json_length=_json_length(request), unpack=self._unpacker(request)
+        )
+        exchange.abandon = self._service.infer(model, version, body, done)
+
+    def _unpacker(self, request: Request) -> Callable[[bytes], bytes] | None:
+        """Return what undoes the body's `content-encoding`, None where it has none.
+
+        Raises:
+            RequestError: it is one that is not known.
+        """
+        coding = request.headers.get("content-encoding", "identity").strip().lower()
+        if coding == "identity":
+            return None
+        wbits = _WBITS.get(coding)
+        if wbits is None:
+            raise RequestError(f"content-encoding is {coding}; gzip and deflate are taken", 415)
+        return lambda packed: _unpacked(packed, wbits, self._body_bytes)
+
+    def _inferred(self, inferred: Inferred) -> Response:
+        headers = {PREDICTION_ID_HEADER: inferred.prediction_id, **self._about}
+        length = inferred.body.json_length
+        if length is None:
+            return Response(body=inferred.body.content, headers=headers)
+        headers[JSON_LENGTH_HEADER] = str(length)
+        return Response(body=inferred.body.content, content_type=BINARY, headers=headers)
+
+    def _ready(self) -> Response:
+        ready = self._service.is_ready
+        return as_json({"ready": ready}, 200 if ready else 503)
+
+
+def failure(error: ServingError) -> Response:
+    """Return how an error is told."""
+    if isinstance(error, UnavailableError):
+        return as_error(str(error), 503, RETRY_AFTER)
+    if isinstance(error, RequestError):
+        return as_error(str(error), error.status)
+    log.error("%s", error)
+    return as_error(str(error), 500)
+
+
+def _target(path: str) -> _Target | None:
+    """Return what a path below /v2/models names, None for any other.
+
+    >>> _target("/v2/models/m/versions/3/infer")
+    _Target(model='m', version='3', verb='infer')
+    >>> _target("/v2/models/m/else") is None
+    True
+    """
+    parts = [unquote(part) for part in path.split("/")]
+    if parts[:3] != ["", "v2", "models"] or not all(parts[3:]):
+        return None
+    match parts[3:]:
+        case [model]:
+            return _Target(model=model)
+        case [model, "infer" | "ready" as verb]:
+            return _Target(model=model, verb=verb)
+        case [model, "versions", version]:
+            return _Target(model=model, version=version)
+        case [model, "versions", version, "infer" | "ready" as verb]:
+            return _Target(model=model, version=version, verb=verb)
+    return None
+
+
+def _json_length(request: Request) -> int | None:
+    value = request.headers.get(JSON_LENGTH_HEADER)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal()):
+        raise RequestError(
+            f"Inference-Header-Content-Length must be a number of bytes, got {value!r}"
+        )
+    return int(value)
+
+
+def _unpacked(packed: bytes, wbits: int, most: int) -> bytes:
+    """Undo gzip or deflate.
+
+    Raises:
+        RequestError: it is not that, ends early, or unpacks to more than `most` bytes.
+    """
+    reader = zlib.decompressobj(wbits)
+    try:
+        content = reader.decompress(packed, most)
+    except zlib.error as error:
+        raise RequestError(f"the body cannot be unpacked: {error}") from error
+    if reader.unconsumed_tail:
+        raise RequestError(f"the body unpacks to more than {most} bytes", 413)
+    if not reader.eof:
+        raise RequestError("the packed body ends early")
+    return content
