@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check cluster-up cluster-down images crds docs bench-operator lock format setup setup-go setup-cluster
+.PHONY: help demo test test-long check cluster-up cluster-down images crds docs bench-operator bench-serving lock format setup setup-go setup-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ docs: setup ## Build the pages into site/
 
 bench-operator: setup-cluster ## Measure the operator, with ratios
 	@$(RUN) e2e.bench operator
+
+bench-serving: setup ## Measure the model server, with ratios
+	@$(RUN) e2e.bench serving
 
 lock: setup-go ## Pin Python and Go dependencies by hash
 	@$(RUN) e2e.lock

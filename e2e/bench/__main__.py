@@ -1,4 +1,4 @@
-"""`python -m e2e.bench operator`: measure, and say how it compares."""
+"""`python -m e2e.bench operator`, `serving`: measure, and say how it compares."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from e2e.bench import report
 from e2e.bench.cases import Measured, Tell, Wanted, measure
 from e2e.bench.figures import figures_of
 from e2e.bench.isolation import isolate
-from e2e.bench.method import WORDS
+from e2e.bench.method import SERVING_WORDS, WORDS
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
 from e2e.cluster.binaries import KUBE, build
@@ -19,18 +19,23 @@ from e2e.cluster.layout import default_layout
 CASES = ("cold", "steady", "restart", "memory", "first-prediction")
 STEADY_SECONDS = 600.0
 QUICK_STEADY_SECONDS = 60.0
-PAGE = CHECKOUT / "docs" / "benchmarks" / "operator.md"
+PAGES = CHECKOUT / "docs" / "benchmarks"
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parsed = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
-    operator = parsed.add_subparsers(required=True, dest="benchmark").add_parser("operator")
+    benchmarks = parsed.add_subparsers(required=True, dest="benchmark")
+    serving = benchmarks.add_parser("serving")
+    serving.add_argument("--runs", type=int, default=5, help="of each; medians are reported")
+    serving.add_argument("--seconds", type=int, default=5, help="of each load")
+    serving.add_argument("--write", action="store_true", help="write its page anew")
+    operator = benchmarks.add_parser("operator")
     operator.add_argument("--models", type=_numbers, default=[1000, 2000], metavar="N,N")
     operator.add_argument("--cases", type=_cases, default=list(CASES), metavar="CASE,CASE")
     operator.add_argument("--runs", type=int, default=1, help="of each; the median is reported")
     operator.add_argument("--quick", action="store_true", help="a steady state of one minute")
-    operator.add_argument("--write", action="store_true", help=f"write {PAGE.name} anew")
+    operator.add_argument("--write", action="store_true", help="write its page anew")
     return parsed
 
 
@@ -49,10 +54,23 @@ def _cases(text: str) -> list[str]:
 def main() -> None:
     """Measure what was asked for."""
     args = parser().parse_args()
-    figures = operator_figures(args, _teller())
+    if args.benchmark == "serving":
+        title, words = "The model server", SERVING_WORDS
+        figures = _serving_figures(args, _teller())
+    else:
+        title, words = "The operator", WORDS
+        figures = operator_figures(args, _teller())
     print(f"\n{report.table(figures)}\n\n{report.summary(figures)}")
     if args.write:
-        PAGE.write_text(report.page("The operator", WORDS, figures, CHECKOUT))
+        page = PAGES / f"{args.benchmark}.md"
+        page.write_text(report.page(title, words, figures, CHECKOUT))
+
+
+def _serving_figures(args: argparse.Namespace, tell: Tell) -> list[Figure]:
+    # Libraries that train models take seconds to import.
+    from e2e.bench.serving import run  # noqa: PLC0415
+
+    return run.figures(args.runs, args.seconds, tell)
 
 
 def operator_figures(args: argparse.Namespace, tell: Tell) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""How the figures of `operator` come about, for the page that holds them."""
+"""How the figures come about, for the pages that hold them."""
 
 WORDS = """
 `make bench-operator` measures anew; `python -m e2e.bench operator --help` lists the cases.
@@ -39,4 +39,22 @@ has changed. **At rest**: what it then writes while nothing happens, in the firs
 **First prediction** is measured on the cluster of the end-to-end suite, with images present: from
 the start of `kubectl apply` until the Service answers an inference request, asked for every 0.1 s.
 A random forest of 10 MB is read from the S3 server in the cluster.
+"""
+
+SERVING_WORDS = """
+`make bench-serving` measures anew. Figures depend on the machine; what counts is the ratio.
+
+## How it is measured
+
+Each server runs one worker on one CPU, with the same ONNX file and one thread in ONNX Runtime; wrk
+sends the same request of one row from another CPU, over loopback, as fast as it is answered. The
+servers take turns, run by run, and each figure is the median of its runs. Before the load, one
+answer is checked; during it, an answer that is no 2xx ends the measurement.
+
+**Driftline** runs with its defaults: everything validated, bounded and identified. **aiohttp and
+ONNX Runtime** is the server that most people would write: uvloop, orjson, no validation, no limits,
+one request after the other (`e2e/bench/serving/plain.py`).
+
+The trees are 200 of depth 4 over 20 columns. The network has 20 x 2048 x 1536 weights, so that one
+row takes about a millisecond.
 """

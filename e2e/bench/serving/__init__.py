@@ -1,0 +1,1 @@
+"""How fast model servers answer: the same model, the same client, one machine, taking turns."""
