@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +60,7 @@ class Asked:
             inputs=inputs,
             outputs=more.pop("outputs", ("x",)),
             rows=rows_of(inputs),
+            size=inputs["x"].size,
             deliver=self.got.set_result,
             expires=more.pop("expires", FOREVER),
         )
@@ -73,8 +73,8 @@ class Asked:
         return float(value)
 
 
-def a_batcher(engine: Doubler, trial: Trial, waiting: int = 100) -> Batcher:
-    return Batcher(engine, trial, runs=1, waiting=waiting)
+def a_batcher(engine: Doubler, trial: Trial) -> Batcher:
+    return Batcher(engine, trial, runs=1)
 
 
 async def begun(engine: Doubler) -> None:
@@ -163,35 +163,19 @@ async def test_a_batch_has_a_largest_size() -> None:
 
 async def test_a_model_whose_pace_depends_on_values_leaves_the_loop() -> None:
     engine = Doubler()
-    times = iter([0.0, 1.0])
-    batcher = Batcher(engine, FAST, runs=1, waiting=9, clock=lambda: next(times))
-    for value in (1, 2):
+    times = iter([0, 1, 1, 1, 2, 3, 4, 5, 6, 7])
+    batcher = Batcher(engine, FAST, runs=1, clock=lambda: float(next(times)))
+    for value in range(6):
         asked = Asked(value)
         batcher.submit(asked.call)
         assert await asked.value() == 2 * value
-    assert [name.startswith("infer") for name in engine.threads] == [False, True]
+    assert [name.startswith("infer") for name in engine.threads] == [False] * 5 + [True]
 
 
-async def test_beyond_the_limit_calls_are_refused_until_there_is_room() -> None:
+async def test_what_nobody_waits_for_is_not_computed() -> None:
     engine = Doubler()
     engine.go_on.clear()
-    batcher = a_batcher(engine, DEAR, waiting=1)
-    asked = [Asked(value) for value in range(2)]
-    for each in asked:
-        batcher.submit(each.call)
-    with pytest.raises(UnavailableError, match="2 requests are running or waiting"):
-        batcher.submit(Asked(3).call)
-    engine.go_on.set()
-    assert [await each.value() for each in asked] == [0, 2]
-    again = Asked(4)
-    batcher.submit(again.call)
-    assert await again.value() == 8
-
-
-async def test_what_nobody_waits_for_is_not_computed_and_frees_its_place() -> None:
-    engine = Doubler()
-    engine.go_on.clear()
-    batcher = a_batcher(engine, DEAR, waiting=2)
+    batcher = a_batcher(engine, DEAR)
     first, gone, late = Asked(1), Asked(2), Asked(3, expires=0.0)
     batcher.submit(first.call)
     await begun(engine)
@@ -201,10 +185,45 @@ async def test_what_nobody_waits_for_is_not_computed_and_frees_its_place() -> No
     engine.go_on.set()
     assert await first.value() == 2
     assert isinstance(await late.got, UnavailableError)
+    assert isinstance(await gone.got, UnavailableError)
     assert engine.batches == [1]
-    assert not gone.got.done()
-    for each in (Asked(5), Asked(6), Asked(7)):
+
+
+async def test_the_dead_can_be_dropped_before_a_thread_is_free() -> None:
+    engine = Doubler()
+    engine.go_on.clear()
+    batcher = a_batcher(engine, DEAR)
+    first, gone, alive = Asked(1), Asked(2), Asked(3)
+    batcher.submit(first.call)
+    await begun(engine)
+    for each in (gone, alive):
         batcher.submit(each.call)
+    await asyncio.sleep(0)
+    gone.call.abandoned = True
+    batcher.drop_dead()
+    assert (gone.got.done(), first.got.done()) == (True, False)
+    engine.go_on.set()
+    assert (await first.value(), await alive.value()) == (2, 6)
+
+
+async def test_an_answer_that_cannot_be_delivered_costs_nobody_else_theirs() -> None:
+    batcher = a_batcher(Doubler(), ALONE)
+    bad, good = Asked(1), Asked(2)
+    bad.call.deliver = lambda _: [].pop()
+    batcher.submit(bad.call)
+    batcher.submit(good.call)
+    assert await good.value() == 4
+
+
+async def test_runs_of_one_turn_share_what_time_the_loop_has() -> None:
+    engine = Doubler()
+    trial = Trial(joins=False, reason="", fixed=0.0009)
+    batcher = a_batcher(engine, trial)
+    asked = [Asked(value) for value in range(4)]
+    for each in asked:
+        batcher.submit(each.call)
+    assert [await each.value() for each in asked] == [0, 2, 4, 6]
+    assert [name.startswith("infer") for name in engine.threads] == [False, False, True, True]
 
 
 async def test_a_bug_is_told_as_the_models_failure() -> None:
@@ -224,6 +243,7 @@ def test_each_gets_its_own_rows_back(lengths: list[int]) -> None:
             inputs={"x": np.arange(length, dtype=np.float32)[:, None] + 100 * number + 0.5},
             outputs=("x",),
             rows=length,
+            size=length,
             deliver=lambda _: None,
             expires=FOREVER,
         )

@@ -172,11 +172,45 @@ async def test_the_connection_ends_when_the_client_says_so(
         assert await client.is_over()
 
 
-async def test_an_answer_reaches_a_client_that_will_say_no_more(house: House) -> None:
+async def test_offers_of_another_protocol_sent_ahead_are_each_passed_over(house: House) -> None:
     client = await house.connect()
-    client.send(INFER + b"content-length: 2\r\n\r\n{}")
-    client.writer.write_eof()
-    assert (await client.hear()).status == 503
+    offer = LIVE[:-2] + b"connection: Upgrade\r\nupgrade: h2c\r\n\r\n"
+    client.send(offer * 2000)
+    for _ in range(2000):
+        assert (await client.hear()).status == 200
+
+
+async def test_what_comes_after_the_body_does_not_count_as_headers(house: House) -> None:
+    client = await house.connect()
+    client.send(INFER + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    client.send(b"content-encoding: br\r\nexpect: 100-continue\r\n\r\n")
+    assert (await client.hear()).body == b'{"error":"the model is still loading"}'
+
+
+async def test_a_target_may_name_the_host(house: House) -> None:
+    client = await house.connect()
+    client.send(LIVE.replace(b"/v2", b"http://m:80/v2", 1))
+    assert (await client.hear()).status == 200
+
+
+@pytest.mark.parametrize("start", [b"GET /v2 HTTP/1.1\r\nx: ", b"GET /"])
+async def test_a_header_without_end_is_refused_before_it_ends(house: House, start: bytes) -> None:
+    client = await house.connect()
+    client.send(start)
+    for _ in range(5):
+        client.send(b"a" * 1000)
+        await asyncio.sleep(0.005)
+    said = await client.hear()
+    assert said.status == 431
+
+
+async def test_what_follows_a_refusal_changes_nothing(house: House) -> None:
+    client = await house.connect()
+    client.send(
+        b"PUT /v2/models/m/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n" + LIVE
+    )
+    assert (await client.hear()).status == 405
+    client.send(b"more")
     assert await client.is_over()
 
 
@@ -217,6 +251,11 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
         b"POST /v1/models/m:predict HTTP/1.1\r\ncontent-length: 9999\r\n\r\n",
         404,
         "there is nothing at /v1/models/m:predict",
+    ),
+    "packed chunks": (
+        INFER + b"transfer-encoding: gzip, chunked\r\n\r\n",
+        501,
+        "only chunked is taken",
     ),
     "other method": (
         b"PUT /v2/models/m/infer HTTP/1.1\r\ncontent-length: 9999\r\n\r\n",

@@ -171,6 +171,30 @@ def test_overload_is_told_at_once_and_health_is_not_queued(tmp_path: Path) -> No
         assert server.infer(labour(1)).status == 200
 
 
+def test_what_a_client_that_went_away_asked_for_is_not_computed(tmp_path: Path) -> None:
+    setup = Setup(arguments=("--cpus", "1"))
+    with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.infer, labour(2 * A_WHILE))
+        until(lambda: _is_busy(server), "the first runs")
+        connection = http.client.HTTPConnection(server.address, timeout=5)
+        endless = json.dumps(labour(1_000_000)).encode()
+        connection.request("POST", "/v2/models/m/infer", endless)
+        time.sleep(0.1)
+        connection.close()
+        assert running.result().status == 200
+        assert server.infer(labour(1)).status == 200
+
+
+def test_a_run_that_does_not_end_does_not_keep_the_process(tmp_path: Path) -> None:
+    setup = Setup(arguments=("--drain-seconds", "0", "--finish-seconds", "0.5"))
+    with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(server.infer, labour(1_000_000))
+        until(lambda: _is_busy(server), "it runs")
+        server.terminate()
+        assert server.process.wait(10) == 0
+        assert isinstance(endless.exception(10), OSError | http.client.HTTPException)
+
+
 def test_a_client_that_goes_away_frees_its_place(tmp_path: Path) -> None:
     setup = Setup(arguments=("--cpus", "1", "--max-queue", "0"))
     with serving(tmp_path, LABOUR, setup) as server:

@@ -221,6 +221,49 @@ def test_values_that_the_model_cannot_take_are_told(tmp_path: Path) -> None:
         assert answer.error.startswith("the model does not accept these values: axis == 1")
 
 
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "half a character in the id": (
+        b'{"id": "\\ud800", "inputs": [{"name": "X", "data": [NaN]}]}',
+        "the body is not valid JSON",
+    ),
+    "half a character in a datatype": (
+        b'{"inputs": [{"name": "X", "datatype": "\\ud800", "shape": [1], "data": [NaN]}]}',
+        "the body is not valid JSON",
+    ),
+    "as many axes as there is room for": (
+        b'{"inputs": [{"name": "X", "datatype": "FP32", "data": [], "shape": [9'
+        + b",9" * 1_000_000
+        + b"]}]}",
+        "input 'X': shape has 1000001 axes, the model takes [-1, 30]",
+    ),
+    "deep nesting": (b"[" * 100_000, "the body is not valid JSON"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_hurts_nobody_else(cancer: Server, body: bytes, message: str) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        bad = [pool.submit(cancer.infer, body) for _ in range(4)]
+        good = [pool.submit(cancer.infer, rows(0, 1)) for _ in range(12)]
+        for each in bad:
+            answer = each.result(timeout=20)
+            assert (answer.status, message in answer.error) == (400, True), answer.error
+        assert {each.result().status for each in good} == {200}
+
+
+def test_a_length_of_a_thousand_digits_is_the_clients_mistake(cancer: Server) -> None:
+    answer = cancer.infer(rows(0, 1), {"Inference-Header-Content-Length": "1" * 5000})
+    assert answer.status == 400
+
+
+def test_json_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    setup = Setup(arguments=("--max-json-bytes", "2000"))
+    with serving(tmp_path, onnx_models.cancer_onnx(), setup) as server:
+        assert server.infer(rows(0, 1)).status == 200
+        answer = server.infer(rows(0, 100))
+        assert (answer.status, "send large tensors as binary data" in answer.error) == (413, True)
+
+
 def test_a_body_may_be_compressed(cancer: Server) -> None:
     body = gzip.compress(json.dumps(rows(0, 2)).encode())
     answer = cancer.infer(body, {"Content-Encoding": "gzip"})

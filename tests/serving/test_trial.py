@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from sklearn.neural_network import MLPClassifier
 
@@ -78,6 +78,32 @@ def test_a_model_of_fixed_length_is_not_joined(tmp_path: Path) -> None:
 def test_a_model_of_vectors_is_joined(tmp_path: Path) -> None:
     """It adds vectors of equal lengths, so rows are rows as far as anybody can see."""
     assert tried(tmp_path, onnx_models.pair_adder()).joins
+
+
+def test_a_model_whose_shapes_depend_on_values_is_not_joined(tmp_path: Path) -> None:
+    """Of all rows it keeps the columns that are positive in the first."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["x", "zero"], ["first"], axis=0),
+            helper.make_node("Greater", ["first", "nought"], ["positive"]),
+            helper.make_node("Compress", ["x", "positive"], ["y"], axis=1),
+        ],
+        "chooser",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "found"])],
+        [
+            numpy_helper.from_array(np.array(0, dtype=np.int64), "zero"),
+            numpy_helper.from_array(np.array(0, dtype=np.float32), "nought"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    trial = tried(tmp_path, onnx_models.serialized(model))
+    assert trial.reason.endswith("the shape of its rows depends on the batch")
+
+
+def test_longer_rows_are_taken_to_cost_more() -> None:
+    trial = Trial(joins=True, reason="", fixed=0.001, per_row=0.01, row_size=10)
+    assert trial.seconds(20) == pytest.approx(0.021)
 
 
 def test_a_dear_model_is_not_joined(tmp_path: Path) -> None:

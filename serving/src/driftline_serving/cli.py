@@ -113,6 +113,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="larger requests are answered 413 (%(default)s)",
     )
     parser.add_argument(
+        "--max-json-bytes",
+        type=_positive,
+        default=16 * 1024 * 1024,
+        help="the same of what is JSON in them; large tensors come as binary data (%(default)s)",
+    )
+    parser.add_argument(
         "--max-connections",
         type=_positive,
         default=4096,

@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 MOST_ROWS_INLINE = 256
 #: Nor is what takes longer than this in one turn, in seconds: all who are connected wait for it.
 LONGEST_INLINE = 0.002
-#: A run in the loop that took so long, in seconds, shows that the estimate means nothing: what
-#: the model takes depends on the values. From then on nothing is computed in the loop.
+#: Runs in the loop that took so many seconds of CPU, so often in a row, show that the estimate
+#: means nothing: what the model takes depends on the values. From then on all goes to threads.
 MUCH_TOO_LONG = 0.02
+TOO_OFTEN = 3
 #: Rows of one batch. A call that alone has more is a batch of its own.
 MOST_ROWS = 256
 
@@ -42,7 +43,9 @@ class Call:
         inputs: all of the model's, checked against its signature.
         outputs: those wanted, by name.
         rows: the length of the first axis of every input; 0 where they differ or have none.
-        deliver: is given the outputs in that order, or what went wrong. Called in the loop.
+        size: elements of all inputs together.
+        deliver: is given the outputs in that order, or what went wrong; called once, in the loop,
+            whatever happens.
         expires: time of the loop after which nobody waits for the answer.
         abandoned: the client has gone; set by whoever notices.
     """
@@ -50,6 +53,7 @@ class Call:
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
     rows: int
+    size: int
     deliver: Callable[[Results], None]
     expires: float
     abandoned: bool = False
@@ -62,8 +66,7 @@ class Batcher:
         engine: The model.
         trial: What it did when it was loaded: whether calls may be joined, what rows take.
         runs: How many may go on at a time, on threads: the loop's own take no time to speak of.
-        waiting: How many more calls may be there, before further ones are refused.
-        clock: Seconds; tells how long a run took.
+        clock: Seconds of CPU that this thread has used.
     """
 
     def __init__(
@@ -72,36 +75,30 @@ class Batcher:
         trial: Trial,
         *,
         runs: int,
-        waiting: int,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._engine = engine
         self._names = [spec.name for spec in engine.signature.inputs]
         self._trial = trial
         self._clock = clock
         self._longest_inline = LONGEST_INLINE
+        self._too_long = 0
         self._pool = ThreadPoolExecutor(runs, thread_name_prefix="infer")
         self._free = runs
-        self._room = runs + waiting
-        self._inside = 0
         self._loop = asyncio.get_running_loop()
         self._arrived: dict[Hashable, list[Call]] = {}
         self._waiting: dict[Hashable, list[Call]] = {}
 
     def submit(self, call: Call) -> None:
-        """Take a call in; `call.deliver` is called later, never from here.
-
-        Raises:
-            UnavailableError: there is no room.
-        """
-        if self._inside >= self._room:
-            raise UnavailableError(
-                f"{self._inside} requests are running or waiting, which is the limit"
-            )
-        self._inside += 1
+        """Take a call in; `call.deliver` is called later, never from here."""
         if not self._arrived:
             self._loop.call_soon(self._turn)
         self._arrived.setdefault(self._kind_of(call), []).append(call)
+
+    def drop_dead(self) -> None:
+        """End the waiting calls that nobody waits for any more, so that they free their places."""
+        live = {kind: self._live(calls) for kind, calls in self._waiting.items()}
+        self._waiting = {kind: calls for kind, calls in live.items() if calls}
 
     def close(self) -> None:
         """Take no more calls; do not wait for what runs."""
@@ -119,21 +116,24 @@ class Batcher:
         left = self._longest_inline
         for kind, calls in arrived.items():
             rows = sum(call.rows for call in calls)
-            seconds = self._trial.seconds(rows)
+            seconds = self._trial.seconds(sum(call.size for call in calls))
             if rows <= MOST_ROWS_INLINE and seconds <= left:
-                left -= seconds
-                self._run_inline(self._live(calls))
+                left -= max(seconds, self._run_inline(self._live(calls)))
             else:
                 self._waiting.setdefault(kind, []).extend(calls)
         self._begin()
 
-    def _run_inline(self, calls: Sequence[Call]) -> None:
+    def _run_inline(self, calls: Sequence[Call]) -> float:
+        """Compute here and now; return the seconds that it took."""
         began = self._clock()
         results = run_together(self._engine, calls)
-        if self._clock() - began > MUCH_TOO_LONG:
-            log.warning("a run took longer than it should: all go to threads from now on")
+        took = self._clock() - began
+        self._too_long = self._too_long + 1 if took > MUCH_TOO_LONG else 0
+        if self._too_long == TOO_OFTEN:
+            log.warning("runs take longer than they should: all go to threads from now on")
             self._longest_inline = -1.0
         self._deliver(calls, results)
+        return took
 
     def _begin(self) -> None:
         """Give every free thread a batch, the kind that has waited longest first."""
@@ -165,10 +165,11 @@ class Batcher:
         return live
 
     def _deliver(self, calls: Sequence[Call], results: Sequence[Results]) -> None:
-        self._inside -= len(calls)
         for call, result in zip(calls, results, strict=True):
-            if not call.abandoned:
+            try:
                 call.deliver(result)
+            except Exception:
+                log.exception("a bug in Driftline: an answer was lost")
 
 
 def rows_of(inputs: Mapping[str, Array]) -> int:

@@ -15,6 +15,8 @@ from driftline_serving.server.tensors import Array, Signature, TensorSpec
 #: Tokens that orjson refuses, being none of JSON's; Python's own reader takes them.
 _BARE_TOKENS = (b"NaN", b"Infinity")
 
+#: JSON takes up to thirty times its size while it is read, and holds up the process.
+MOST_JSON_BYTES = 16 * 1024 * 1024
 #: An empty axis does not make the others small: numpy refuses shapes beyond its address space.
 _MOST_ELEMENTS = 2**40
 
@@ -59,13 +61,20 @@ class InferRequest:
     outputs: tuple[WantedOutput, ...]
 
 
-def decode_request(body: Body, signature: Signature) -> InferRequest:
-    """Read a request.
+def decode_request(
+    body: Body, signature: Signature, json_bytes: int = MOST_JSON_BYTES
+) -> InferRequest:
+    """Read a request, of whose body at most `json_bytes` may be JSON.
 
     Raises:
         RequestError: it is not a request that this model can be asked.
     """
     header, raw = _split(body.unpacked())
+    if len(header) > json_bytes:
+        raise RequestError(
+            f"more than {json_bytes} bytes of the body are JSON; send large tensors as binary data",
+            413,
+        )
     request = Fields(_parse(header), "the request")
     request_id = request.optional("id", str)
     return InferRequest(
@@ -130,9 +139,13 @@ def _parse(header: bytes) -> object:
 
 def _parse_with_bare_tokens(header: bytes) -> object:
     try:
-        return json.loads(header)
-    except (ValueError, RecursionError) as error:
+        parsed: object = json.loads(header)
+        # Python's reader also takes what is no text: half of a surrogate pair. Nothing could say it
+        # again.
+        orjson.dumps(parsed)
+    except (ValueError, TypeError, RecursionError) as error:
         raise RequestError(f"the body is not valid JSON: {error}") from error
+    return parsed
 
 
 def _decode_inputs(
@@ -189,6 +202,11 @@ def _checked_shape(given: Fields, spec: TensorSpec) -> tuple[int, ...]:
             f"{given.where}: datatype is {datatype}, the model takes {spec.datatype.value}"
         )
     shape = given.integers("shape")
+    if len(shape) != len(spec.shape):
+        raise RequestError(
+            f"{given.where}: shape has {len(shape)} axes, the model takes {list(spec.shape)}"
+            " (-1: any length)"
+        )
     if prod(max(axis, 1) for axis in shape) > _MOST_ELEMENTS:
         raise RequestError(f"{given.where}: shape {list(shape)} is larger than any request")
     if not spec.admits(shape):

@@ -1,6 +1,8 @@
 """`driftline-serving serve`: from arguments and environment to a running server."""
 
 import argparse
+import logging
+import os
 import socket
 from collections.abc import Mapping
 
@@ -28,6 +30,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             runs=max(1, (arguments.cpus or usable_cpus()) // arguments.threads),
             waiting=arguments.max_queue,
             seconds=arguments.request_seconds,
+            json_bytes=arguments.max_json_bytes,
         ),
         drain_seconds=arguments.drain_seconds,
         http=HttpSettings(
@@ -43,7 +46,14 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         ),
         termination_log=arguments.termination_log,
     )
-    return uvloop.run(serve(settings))
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: ServeSettings) -> int:
+    """Serve, then leave without waiting for threads: nobody is there for what they compute."""
+    code = await serve(settings)
+    logging.shutdown()
+    os._exit(code)
 
 
 def _pod_ip(environ: Mapping[str, str]) -> str:

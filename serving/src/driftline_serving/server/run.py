@@ -51,6 +51,7 @@ async def serve(settings: ServeSettings) -> int:
         termination.leave_failure(settings.termination_log, error)
         return 1
     finally:
+        service.drain()
         await transport.stop()
         service.close()
     log.info("stopped")

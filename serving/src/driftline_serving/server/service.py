@@ -12,7 +12,13 @@ from typing import Final, TypeVar
 
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
 from driftline_serving.server.batcher import Batcher, Call, Results, rows_of
-from driftline_serving.server.codec import Body, InferRequest, decode_request, encode_response
+from driftline_serving.server.codec import (
+    MOST_JSON_BYTES,
+    Body,
+    InferRequest,
+    decode_request,
+    encode_response,
+)
 from driftline_serving.server.engine import Engine
 from driftline_serving.server.prediction_id import RANDOM_BITS, pod_hash, prediction_id
 from driftline_serving.server.tensors import Array, TensorSpec
@@ -76,11 +82,13 @@ class Bounds:
         runs: of the model, at a time.
         waiting: further requests that may wait; more are refused at once.
         seconds: for which a request is worth an answer.
+        json_bytes: of a body, beside tensors that are sent as binary data.
     """
 
     runs: int = 1
     waiting: int = 256
     seconds: float = 60.0
+    json_bytes: int = MOST_JSON_BYTES
 
 
 def _unix_ms() -> int:
@@ -108,12 +116,13 @@ class InferenceService:
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
+        self._inside = 0
 
     def serve(self, engine: Engine, trial: Trial) -> None:
         """Answer with this model, which has been warmed up and tried."""
         bounds = self._bounds
         self._engine = engine
-        self._batcher = Batcher(engine, trial, runs=bounds.runs, waiting=bounds.waiting)
+        self._batcher = Batcher(engine, trial, runs=bounds.runs)
         self.phase = Phase.READY
 
     def close(self) -> None:
@@ -180,23 +189,43 @@ class InferenceService:
         engine, batcher = self._find(model, version), self._batcher
         if batcher is None:
             raise UnavailableError("the model is still loading")
-        pending = _Pending(service=self, batcher=batcher, engine=engine, done=done)
+        self._check_room(batcher)
+        expires = asyncio.get_running_loop().time() + self._bounds.seconds
+        pending = _Pending(
+            service=self,
+            batcher=batcher,
+            engine=engine,
+            body=body,
+            done=done,
+            expires=expires,
+            json_bytes=self._bounds.json_bytes,
+        )
         if len(body.content) > LARGE or body.unpack:
-            self.on_thread(lambda: decode_request(body, engine.signature), pending.decoded)
+            self.on_thread(pending.decode, pending.decoded)
         else:
-            pending.decoded(decode_request(body, engine.signature))
+            pending.decoded(pending.decode())
+        self._inside += 1
         return pending.abandon
 
-    def expiry(self) -> float:
-        """Return the time of the loop after which a request that comes now is not worth it."""
-        return asyncio.get_running_loop().time() + self._bounds.seconds
+    def leave(self) -> None:
+        """A request is over, however it ended."""
+        self._inside -= 1
+
+    def _check_room(self, batcher: Batcher) -> None:
+        room = self._bounds.runs + self._bounds.waiting
+        if self._inside >= room:
+            batcher.drop_dead()
+        if self._inside >= room:
+            raise UnavailableError(
+                f"{self._inside} requests are running or waiting, which is the limit"
+            )
 
     def on_thread(self, work: Callable[[], T], then: Callable[[T | ServingError], None]) -> None:
         """Do something on a thread of its own, and hand on what came of it."""
 
         def finished(future: "asyncio.Future[T]") -> None:
             if not future.cancelled():
-                result = _result_of(future)
+                result = _attempt(future.result)
                 then(result)
 
         future = asyncio.get_running_loop().run_in_executor(self._coding, work)
@@ -217,12 +246,15 @@ class InferenceService:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Pending:
-    """One inference call on its way from a body to a body."""
+    """One inference call on its way from a body to a body. It counts until `_finish`."""
 
     service: InferenceService
     batcher: Batcher
     engine: Engine
+    body: Body
     done: Done
+    expires: float
+    json_bytes: int
     request: InferRequest | None = None
     call: Call | None = None
     abandoned: bool = False
@@ -233,44 +265,65 @@ class _Pending:
         if self.call:
             self.call.abandoned = True
 
+    def decode(self) -> InferRequest:
+        """Read the request; on whatever thread.
+
+        Raises:
+            RequestError: it is not a request that this model can be asked.
+            UnavailableError: nobody waits for the answer any more.
+        """
+        if self.abandoned:
+            raise UnavailableError("the client has gone")
+        return decode_request(self.body, self.engine.signature, self.json_bytes)
+
     def decoded(self, request: InferRequest | ServingError) -> None:
         """Go on to the model."""
         if isinstance(request, ServingError):
             self._finish(request)
             return
         self.request = request
+        self.body = Body(content=b"")
         self.call = Call(
             inputs=request.inputs,
             outputs=tuple(wanted.name for wanted in request.outputs),
             rows=rows_of(request.inputs),
+            size=sum(array.size for array in request.inputs.values()),
             deliver=self._computed,
-            expires=self.service.expiry(),
+            expires=self.expires,
             abandoned=self.abandoned,
         )
-        try:
-            self.batcher.submit(self.call)
-        except UnavailableError as error:
-            self._finish(error)
+        self.batcher.submit(self.call)
 
     def _computed(self, results: Results) -> None:
-        if isinstance(results, ServingError):
-            self._finish(results)
-            return
-        service, engine, request = self.service, self.engine, self.request
-        assert request is not None
-        if sum(each.nbytes for each in results) > LARGE:
-            service.on_thread(lambda: service.inferred(engine, request, results), self._finish)
+        if isinstance(results, ServingError) or self.abandoned:
+            self._finish(results if isinstance(results, ServingError) else _GONE)
+        elif sum(map(_weight, results)) > LARGE:
+            self.service.on_thread(lambda: self._encode(results), self._finish)
         else:
-            self._finish(service.inferred(engine, request, results))
+            self._finish(_attempt(lambda: self._encode(results)))
+
+    def _encode(self, results: list[Array]) -> Inferred:
+        assert self.request is not None
+        return self.service.inferred(self.engine, self.request, results)
 
     def _finish(self, result: Inferred | ServingError) -> None:
+        self.service.leave()
         if not self.abandoned:
             self.done(result)
 
 
-def _result_of(future: "asyncio.Future[T]") -> T | ServingError:
+_GONE: Final = UnavailableError("the client has gone")
+#: Bytes that a string is taken to have, whose array only counts pointers.
+_STRING_BYTES: Final = 64
+
+
+def _weight(array: Array) -> int:
+    return int(array.size * _STRING_BYTES if array.dtype == object else array.nbytes)
+
+
+def _attempt(work: Callable[[], T]) -> T | ServingError:
     try:
-        return future.result()
+        return work()
     except ServingError as error:
         return error
     except Exception as error:

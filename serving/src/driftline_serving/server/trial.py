@@ -5,7 +5,7 @@ normalise over the batch, or refuse some lengths. So the same rows are computed 
 and 64, and only if the answers agree are the calls of different clients ever joined.
 """
 
-import statistics
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ SIZES: Final = (1, 8, 64)
 RTOL, ATOL = 1e-5, 1e-6
 #: Seconds that one row may take for batches to be tried, and to be worth it.
 DEAREST = 0.05
+#: Bytes that the inputs of 64 rows may take for batches to be tried.
+LARGEST: Final = 64 * 1024 * 1024
 _TIMED_RUNS: Final = 5
 
 
@@ -35,16 +37,19 @@ class Trial:
         reason: why they may not, or how well batches agree.
         fixed: seconds that any run takes.
         per_row: seconds that each row adds.
+        row_size: elements of all inputs together in one row, as it was tried. Axes of any length
+            had length 1, so a row may be larger, and is taken to cost as much more.
     """
 
     joins: bool
     reason: str
     fixed: float
-    per_row: float
+    per_row: float = 0.0
+    row_size: int = 1
 
-    def seconds(self, rows: int) -> float:
-        """Estimate how long a run takes."""
-        return self.fixed + self.per_row * rows
+    def seconds(self, size: int) -> float:
+        """Estimate how long a run takes whose inputs have so many elements."""
+        return self.fixed + self.per_row * size / self.row_size
 
 
 def try_out(
@@ -61,13 +66,11 @@ def try_out(
     single = _inputs(signature, 1)
     names = [spec.name for spec in signature.outputs]
     try:
-        one = _median_seconds(lambda: engine.run(single, names), clock)
+        one = _least_seconds(lambda: engine.run(single, names), clock)
     except ServingError:
-        return _unjoined("the model does not accept random values", 0.0)
-    if fixed := _fixed_axes(signature):
-        return _unjoined(f"the first axis of {', '.join(fixed)} is fixed", one)
-    if one > DEAREST:
-        return _unjoined(f"one row takes {one:.2g} s: batches would gain nothing", one)
+        return _unjoined("the model does not accept random values", math.inf)
+    if obstacle := _obstacle(signature, single, one):
+        return _unjoined(obstacle, one)
     try:
         answers = [_answers(engine, size) for size in SIZES]
     except ServingError as error:
@@ -76,12 +79,30 @@ def try_out(
     if agreement is None:
         return _unjoined("its answers depend on what else is in the batch", one)
     eight = _inputs(signature, 8)
-    per_row = max((_median_seconds(lambda: engine.run(eight, names), clock) - one) / 7, 0.0)
-    return Trial(joins=True, reason=agreement, fixed=max(one - per_row, 0.0), per_row=per_row)
+    per_row = max((_least_seconds(lambda: engine.run(eight, names), clock) - one) / 7, 0.0)
+    return Trial(
+        joins=True,
+        reason=agreement,
+        fixed=max(one - per_row, 0.0),
+        per_row=per_row,
+        row_size=max(1, sum(each.size for each in single.values())),
+    )
 
 
 def _unjoined(reason: str, seconds: float) -> Trial:
-    return Trial(joins=False, reason=reason, fixed=0.0, per_row=seconds)
+    """Say that calls are not joined; each is taken to last as long as the one that was tried."""
+    return Trial(joins=False, reason=reason, fixed=seconds)
+
+
+def _obstacle(signature: Signature, single: Mapping[str, Array], seconds: float) -> str:
+    """Return why batches need not be tried, empty if they should be."""
+    if fixed := _fixed_axes(signature):
+        return f"the first axis of {', '.join(fixed)} is fixed"
+    if seconds > DEAREST:
+        return f"one row takes {seconds:.2g} s: batches would gain nothing"
+    if sum(each.nbytes for each in single.values()) * max(SIZES) > LARGEST:
+        return f"{max(SIZES)} rows are too large to try"
+    return ""
 
 
 def _fixed_axes(signature: Signature) -> list[str]:
@@ -94,7 +115,8 @@ def _answers(engine: Engine, size: int) -> list[Array]:
     """Return all outputs for the same 64 rows, computed in batches of `size`.
 
     Raises:
-        ServingError: the model failed, or gave another number of rows than it got.
+        ServingError: the model failed, gave another number of rows than it got, or rows whose
+            shape depends on the batch.
     """
     inputs = _inputs(engine.signature, max(SIZES))
     names = [spec.name for spec in engine.signature.outputs]
@@ -103,6 +125,8 @@ def _answers(engine: Engine, size: int) -> list[Array]:
         part = engine.run({name: a[start : start + size] for name, a in inputs.items()}, names)
         if any(each.shape[:1] != (size,) for each in part):
             raise ServingError(f"for {size} rows it answers with another number")
+        if parts and any(a.shape[1:] != b.shape[1:] for a, b in zip(parts[0], part, strict=True)):
+            raise ServingError("the shape of its rows depends on the batch")
         parts.append(part)
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
@@ -133,14 +157,14 @@ def _is_close(one: Array, other: Array) -> bool:
     )
 
 
-def _median_seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Time a few runs, but not for longer than it takes to know that they are dear."""
+def _least_seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Time a few runs; the shortest is the one that nothing else disturbed."""
     seconds: list[float] = []
-    while len(seconds) < _TIMED_RUNS and sum(seconds) <= DEAREST:
+    while len(seconds) < _TIMED_RUNS and sum(seconds) <= 2 * DEAREST:
         began = clock()
         run()
         seconds.append(clock() - began)
-    return statistics.median(seconds)
+    return min(seconds)
 
 
 def _inputs(signature: Signature, rows: int) -> Mapping[str, Array]:
@@ -156,5 +180,5 @@ def _values(spec: TensorSpec, rows: int, random: np.random.Generator) -> Array:
     if spec.datatype is Datatype.BYTES:
         return random.choice(np.array(["", "a", "b"], dtype=object), shape)
     if spec.datatype.is_float:
-        return random.standard_normal(shape).astype(spec.datatype.dtype)
+        return random.standard_normal(shape, dtype=np.float32).astype(spec.datatype.dtype)
     return random.integers(0, 2, shape).astype(spec.datatype.dtype)

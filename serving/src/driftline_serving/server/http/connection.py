@@ -6,7 +6,7 @@ connection, with a response that says why where one can still be given.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -14,7 +14,7 @@ import httptools
 
 from driftline_serving.server.http.messages import Request, Response, as_error, rendered
 
-#: Requests that a client may send ahead of the answers.
+#: With so many requests unanswered, no more is read from a connection.
 MOST_AHEAD = 4
 #: Seconds for which a client that was refused may go on sending, so that it gets to read why: a
 #: connection that is closed with bytes unread is reset, and the answer lost.
@@ -95,13 +95,30 @@ class Members(Protocol):
 
 @dataclass(slots=True)
 class _Reading:
-    """The request that is being read."""
+    """The request that is being read.
 
+    Attributes:
+        begun: its first byte has come.
+        headed: its headers have come to their end; what still comes by that name are trailers.
+        raw_bytes: all that has come of it, but for what came in one piece with the one before.
+    """
+
+    begun: bool = False
+    headed: bool = False
     url: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    raw_bytes: int = 0
     header_bytes: int = 0
-    body: list[bytes] = field(default_factory=list)
-    body_bytes: int = 0
+    body: bytes | bytearray = b""
+
+    def add(self, piece: bytes) -> None:
+        """Append to the body; most bodies come in one piece, and are not copied."""
+        if not self.body:
+            self.body = piece
+        elif isinstance(self.body, bytearray):
+            self.body += piece
+        else:
+            self.body = bytearray(self.body) + piece
 
 
 class Connection(asyncio.Protocol):
@@ -118,6 +135,8 @@ class Connection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._deaf = False
         self._lingers = False
+        self._silent = False
+        self._unread = 0
         self._paused = False
         self._stuck = False
         self.admitted = False
@@ -126,7 +145,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no request is being read or answered."""
-        return not self._exchanges and not self._reading.header_bytes
+        return not self._exchanges and not self._reading.begun
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -140,32 +159,39 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._members.leave(self)
-        self._deaf = True
-        for exchange in self._exchanges:
-            if exchange.abandon:
-                exchange.abandon()
-        self._exchanges.clear()
+        self._deaf = self._silent = True
+        self._abandon()
 
     def eof_received(self) -> bool:
-        """A client that has said all may still listen: keep open while there is an answer due."""
-        return bool(self._exchanges)
+        """See `asyncio.Protocol`: a client that ends its side has gone, as far as can be told."""
+        return False
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self._deaf:
-            return
+        while data and not self._deaf:
+            self._reading.raw_bytes += len(data)
+            data = self._fed(data)
+        reading, limits = self._reading, self._limits
+        if not reading.headed and reading.raw_bytes > limits.header_bytes:
+            self._end(self._headers_too_large())
+        elif reading.raw_bytes > limits.header_bytes + 2 * limits.body_bytes:
+            self._end(self._too_large())
+
+    def _fed(self, data: bytes) -> bytes:
+        """Give bytes to the parser; return what is to be read once more."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._decline(data[upgrade.args[0] :])
+            return self._declined() + data[upgrade.args[0] :]
         except httptools.HttpParserCallbackError:
             raise  # a bug in what follows, and none of the client's
         except httptools.HttpParserError as error:
             self._end(as_error(f"this is not HTTP/1.1: {error}", 400))
+        return b""
 
     def on_message_begin(self) -> None:
         """Httptools: the first byte of a request."""
-        self._reading = _Reading()
+        self._reading = _Reading(begun=True)
         self._expect(self._limits.header_seconds)
 
     def on_url(self, url: bytes) -> None:
@@ -175,41 +201,47 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Httptools: one header."""
-        self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._reading.headed:
+            self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
         self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """Httptools: the body, if any, follows."""
-        reading = self._reading
+        self._reading.headed = True
         self._expect(self._limits.body_seconds)
         if self._deaf:
             return
-        length = reading.headers.get("content-length", "0")
-        refusal = self._answering.refuse(self._request())
-        if refusal is None and length.isdecimal() and int(length) > self._limits.body_bytes:
-            refusal = self._too_large()
+        headers = self._reading.headers
+        refusal = self._answering.refuse(self._request()) or self._refuse_body(headers)
         if refusal:
             self._end(refusal)
-        elif reading.headers.get("expect", "").lower() == "100-continue" and not self._exchanges:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif self._parser.should_upgrade():
+            return  # `_declined` reads it once more
+        elif headers.get("expect", "").lower() == "100-continue" and not self._exchanges:
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _refuse_body(self, headers: Mapping[str, str]) -> Response | None:
+        coding = headers.get("transfer-encoding", "chunked").lower()
+        if coding != "chunked":
+            return as_error(f"transfer-encoding is {coding}; only chunked is taken", 501)
+        length = headers.get("content-length", "0")
+        return self._too_large() if int(length) > self._limits.body_bytes else None
 
     def on_body(self, body: bytes) -> None:
         """Httptools: a piece of the body."""
         if self._deaf:
             return
-        reading = self._reading
-        reading.body_bytes += len(body)
-        if reading.body_bytes > self._limits.body_bytes:
+        if len(self._reading.body) + len(body) > self._limits.body_bytes:
             self._end(self._too_large())
         else:
-            reading.body.append(body)
+            self._reading.add(body)
 
     def on_message_complete(self) -> None:
         """Httptools: the whole request is there."""
         if self._deaf:
             return
         if self._parser.should_upgrade():
-            return  # `_decline` reads it once more
+            return
         request = self._request()
         self._reading = _Reading()
         self._expect(self._limits.idle_seconds)
@@ -248,6 +280,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read what it asked for: nothing more is read from it either."""
         self._stuck = True
+        self._unread = self._transport.get_write_buffer_size()
         self._transport.pause_reading()
         self._expect(self._limits.write_seconds)
 
@@ -255,13 +288,18 @@ class Connection(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._stuck = False
         self._listen()
-        self._expect(self._limits.idle_seconds)
+        limits = self._limits
+        self._expect(limits.body_seconds if self._reading.begun else limits.idle_seconds)
 
     def expire(self) -> None:
         """The time for what is awaited of the client is over."""
-        if self._stuck or self._deaf:
+        unread = self._transport.get_write_buffer_size() if self._stuck else 0
+        if self._stuck and unread < self._unread:
+            self._unread = unread
+            self._expect(self._limits.write_seconds)
+        elif self._stuck or (self._deaf and not self._exchanges):
             self._transport.abort()
-        elif self._reading.header_bytes and not self._exchanges:
+        elif self._reading.begun and not self._deaf:
             self._end(as_error("the request took too long to arrive", 408))
         elif not self._exchanges:
             self._hang_up()
@@ -279,24 +317,29 @@ class Connection(asyncio.Protocol):
         reading = self._reading
         return Request(
             method=self._parser.get_method().decode("ascii"),
-            path=reading.url.partition(b"?")[0].decode("latin-1"),
+            path=_path_of(reading.url.decode("latin-1")),
             headers=reading.headers,
-            body=reading.body[0] if len(reading.body) == 1 else b"".join(reading.body),
+            body=bytes(reading.body),
         )
 
     def _count_header(self, size: int) -> None:
         self._reading.header_bytes += size
-        if self._reading.header_bytes > self._limits.header_bytes and not self._deaf:
-            most = self._limits.header_bytes
-            self._end(as_error(f"the headers are larger than {most} bytes", 431))
+        if self._reading.header_bytes > self._limits.header_bytes:
+            self._end(self._headers_too_large())
+
+    def _headers_too_large(self) -> Response:
+        return as_error(f"the headers are larger than {self._limits.header_bytes} bytes", 431)
 
     def _too_large(self) -> Response:
         return as_error(f"the body is larger than {self._limits.body_bytes} bytes", 413)
 
     def _end(self, response: Response) -> None:
         """Answer what is not read to its end, after what is due before it, and read no more."""
+        if self._deaf:
+            return
         self._deaf = self._lingers = True
-        exchange = Exchange(connection=self, is_head=False, closes=True)
+        is_head = self._reading.headed and self._parser.get_method() == b"HEAD"
+        exchange = Exchange(connection=self, is_head=is_head, closes=True)
         self._exchanges.append(exchange)
         exchange.reply(response)
 
@@ -304,30 +347,51 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + seconds
 
     def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
+        if not (self._silent or self._transport.is_closing()):
             self._transport.write(data)
 
     def _listen(self) -> None:
         if not (self._paused or self._stuck or self._transport.is_closing()):
             self._transport.resume_reading()
 
-    def _decline(self, rest: bytes) -> None:
+    def _declined(self) -> bytes:
         """Go on in HTTP/1.1 with a client that offered another protocol, as it must allow.
 
-        The parser has stopped after the headers, body or not, so it is given the request anew
-        without the offer.
+        The parser has stopped after the headers, body or not. What is returned is the request
+        without the offer, for another parser.
         """
-        request = self._request()
-        kept = ((k, v) for k, v in request.headers.items() if k not in {"upgrade", "connection"})
-        lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{k}: {v}" for k, v in kept)]
+        request, version = self._request(), self._parser.get_http_version()
+        kept = (f"{name}: {value}" for name, value in request.headers.items() if name != "upgrade")
+        lines = [f"{request.method} {request.path} HTTP/{version}", *kept, "\r\n"]
         self._parser = httptools.HttpRequestParser(self)
-        self.data_received("\r\n".join([*lines, "\r\n"]).encode("latin-1") + rest)
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _abandon(self) -> None:
+        """Tell those who still work at an answer that nobody waits for it."""
+        for exchange in self._exchanges:
+            if exchange.abandon:
+                exchange.abandon()
+        self._exchanges.clear()
 
     def _hang_up(self) -> None:
-        self._deaf = True
+        self._deaf = self._silent = True
+        self._abandon()
         if self._lingers and not self._transport.is_closing():
             self._transport.write_eof()
             self._expect(LINGER_SECONDS)
         else:
             self._transport.close()
             self._expect(self._limits.write_seconds)
+
+
+def _path_of(target: str) -> str:
+    """Return the path of a request's target, of either form.
+
+    >>> _path_of("/v2?x=1"), _path_of("http://host:80/v2"), _path_of("http://host")
+    ('/v2', '/v2', '/')
+    """
+    path = target.partition("?")[0]
+    if path.startswith("/"):
+        return path
+    _, _, rest = path.partition("://")
+    return "/" + rest.partition("/")[2]

@@ -47,7 +47,8 @@ def as_error(
     message: str, status: int, headers: Mapping[str, str] | None = None, *, closes: bool = False
 ) -> Response:
     """Return an error in the protocol's form."""
-    body = orjson.dumps({"error": message})
+    # A message may quote what a client sent, which may not be text.
+    body = orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
     return Response(status=status, body=body, headers=headers or {}, closes=closes)
 
 

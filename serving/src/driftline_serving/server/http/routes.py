@@ -16,6 +16,8 @@ from driftline_serving.server.service import InferenceService, Inferred
 
 JSON_LENGTH_HEADER: Final = "inference-header-content-length"
 RETRY_AFTER: Final = {"retry-after": "1"}
+#: Of a length that nobody sends.
+_DIGITS: Final = 18
 _WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 log = logging.getLogger(__name__)
@@ -167,9 +169,9 @@ def _json_length(request: Request) -> int | None:
     value = request.headers.get(JSON_LENGTH_HEADER)
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal()):
+    if not (value.isascii() and value.isdecimal() and len(value) < _DIGITS):
         raise RequestError(
-            f"Inference-Header-Content-Length must be a number of bytes, got {value!r}"
+            f"Inference-Header-Content-Length must be a number of bytes, got {value[:40]!r}"
         )
     return int(value)
 
@@ -189,4 +191,6 @@ def _unpacked(packed: bytes, wbits: int, most: int) -> bytes:
         raise RequestError(f"the body unpacks to more than {most} bytes", 413)
     if not reader.eof:
         raise RequestError("the packed body ends early")
+    if reader.unused_data:
+        raise RequestError("there is more after the packed body")
     return content

@@ -81,7 +81,6 @@ class HttpTransport:
         if self._server is None or self._sweeper is None:
             return
         self._server.close()
-        self._sweeper.cancel()
         for connection in list(self._connections):
             connection.close_if_idle()
         self._emptied.clear()
@@ -89,6 +88,7 @@ class HttpTransport:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.finish_seconds):
                     await self._emptied.wait()
+        self._sweeper.cancel()
         for connection in list(self._connections):
             connection.abort()
 
