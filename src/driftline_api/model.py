@@ -137,7 +137,7 @@ class OnnxRuntime(ApiType):
     """Driftline's own model server: ONNX Runtime behind the Open Inference Protocol v2."""
 
     threads: Annotated[int, Field(ge=1, le=256), _INT32] | None = None
-    """Threads that one run of the model uses, 1 by default. How many runs go on is the CPU limit's."""
+    """Threads that one run of the model uses; 1 by default. The CPU limit bounds how many run."""
 
 
 class ContainerPort(ApiType):
