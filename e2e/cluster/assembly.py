@@ -27,19 +27,24 @@ class Target:
 
     Attributes:
         prefix: begins every name, without a slash at its end; empty for none.
-        loopback: the registry is ours, so it can be asked what it holds already, and bases come
-            from Debian's packages instead of a public registry.
+        loopback: the registry is ours, so it can be asked what it holds already, and takes what
+            the node itself needs.
+        from_packages: bases come from Debian's packages, and Python's from wheels, instead of from
+            public registries while building.
     """
 
     builder: Builder
     prefix: str
     loopback: bool
+    from_packages: bool
     push: bool = True
 
 
 def loopback(layout: Layout) -> Target:
     """Return the registry on this machine, which a native node pulls from."""
-    return Target(builder=buildah(layout), prefix=registry.REGISTRY, loopback=True)
+    return Target(
+        builder=buildah(layout), prefix=registry.REGISTRY, loopback=True, from_packages=True
+    )
 
 
 def docker_only() -> Target:
@@ -47,13 +52,19 @@ def docker_only() -> Target:
 
     The host in the names is one that nothing is ever pulled from.
     """
-    return Target(builder=Docker(), prefix="localhost", loopback=False, push=False)
+    return Target(
+        builder=Docker(), prefix="localhost", loopback=False, from_packages=False, push=False
+    )
 
 
 def registry_of(prefix: str, layout: Layout, *, docker: bool) -> Target:
-    """Return a registry that the nodes of a given cluster pull from."""
+    """Return a registry that the nodes of a given cluster pull from.
+
+    Without Docker no public registry is asked for anything: there may be none.
+    """
     builder = Docker() if docker else buildah(layout)
-    return Target(builder=builder, prefix=prefix.rstrip("/"), loopback=False)
+    where = prefix.rstrip("/")
+    return Target(builder=builder, prefix=where, loopback=False, from_packages=not docker)
 
 
 def assemble(layout: Layout, target: Target) -> dict[str, str]:
@@ -73,8 +84,9 @@ def assemble(layout: Layout, target: Target) -> dict[str, str]:
 def _assemble(layout: Layout, target: Target) -> dict[str, str]:
     refs: dict[str, str] = {}
     base = ""
-    if target.loopback:
+    if target.from_packages:
         base = _ensure(layout, target, base_recipe(layout), base="")
+    if target.loopback:
         refs |= _build_each(layout, target, cluster_recipes(layout), base)
     return refs | _build_each(layout, target, project_recipes(), base)
 
@@ -92,7 +104,7 @@ def _ensure(layout: Layout, target: Target, recipe: Recipe, base: str) -> str:
         return ref
     log = layout.cache / "log" / f"image-{recipe.name}.log"
     log.unlink(missing_ok=True)
-    wheels = wheelhouse(layout, recipe.lock) if recipe.lock and target.loopback else None
+    wheels = wheelhouse(layout, recipe.lock) if recipe.lock and target.from_packages else None
     with step(f"build the image {recipe.name}", log=log):
         context = layout.cache / "context" / recipe.name
         _lay_afresh(recipe, context)
