@@ -8,7 +8,9 @@ import sys
 import time
 
 from e2e import load
+from e2e.cluster.current import given, wish_from
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.layout import default_layout
 from e2e.cluster.progress import fail, say, step
 from e2e.cluster.up import ensure_up
 from e2e.install import ROOT, System, ensure_installed
@@ -136,6 +138,10 @@ def show_demo(space: Workspace) -> None:
 
 def what_next(kubectl: Kubectl, seconds: float) -> str:
     """Return the last words: how to look around, and how to stop."""
+    if given(default_layout(), wish_from()):
+        end = f"kubectl delete namespace {NAMESPACE}                     remove what it made"
+    else:
+        end = "make cluster-down                                          stop and remove it all"
     return f"""
 Done in {seconds:.0f} s. The cluster stays up. What to try next:
 
@@ -146,7 +152,7 @@ Done in {seconds:.0f} s. The cluster stays up. What to try next:
   kubectl scale model/{MODEL} --replicas=3 -n {NAMESPACE}
   kubectl delete service {MODEL} -n {NAMESPACE}   and see it come back
 
-  make cluster-down                                          stop and remove it all
+  {end}
 """
 
 
