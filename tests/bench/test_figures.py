@@ -7,7 +7,7 @@ import pytest
 from e2e.bench import api, bare, process, report
 from e2e.bench.audit import Write
 from e2e.bench.bare import BareRate
-from e2e.bench.cases import Cold, Measured
+from e2e.bench.cases import Cold, Measured, Restart
 from e2e.bench.figures import figures_of
 from e2e.bench.report import Figure
 
@@ -65,6 +65,16 @@ def test_the_median_of_the_runs_is_reported_and_each_run_is_shown() -> None:
     figure = figures_of(runs)[0]
     assert figure.value == 35
     assert figure.note == "runs: 30, 50, 35"
+
+
+def test_of_several_restarts_the_worst_counts() -> None:
+    runs = [
+        Measured(cold=a_cold(seconds=30), restart=Restart(writes=(), deployments_changed=changed))
+        for changed in (0, 1, 0)
+    ]
+    said = verdicts(figures_of(runs))
+    assert said["writes after a restart of the operator"] == "met"
+    assert said["Deployments that a restart changed"] == "MISSED"
 
 
 def test_a_bar_of_zero_is_missed_by_one() -> None:
