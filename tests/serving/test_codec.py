@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from driftline_serving.errors import RequestError
-from driftline_serving.server.codec import (
-    Body,
-    InferRequest,
-    WantedOutput,
-    decode_request,
-    encode_response,
-)
+from driftline_serving.server.codec import Body, decode_request, encode_response
+from driftline_serving.server.request import InferRequest, WantedOutput
 from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature, TensorSpec
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -3,22 +3,28 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import orjson
 
 from driftline_serving.errors import RequestError
 from driftline_serving.server import tensor_binary, tensor_json
 from driftline_serving.server.fields import Fields
+from driftline_serving.server.request import (
+    LARGE,
+    MOST_JSON_BYTES,
+    InferRequest,
+    WantedOutput,
+    check_complete,
+    check_input_parameters,
+    check_output,
+    check_output_parameters,
+    check_tensor,
+    expected_input,
+)
 from driftline_serving.server.tensors import Array, Signature, TensorSpec
 
 #: Tokens that orjson refuses, being none of JSON's; Python's own reader takes them.
 _BARE_TOKENS = (b"NaN", b"Infinity")
-
-#: JSON takes up to thirty times its size while it is read, and holds up the process.
-MOST_JSON_BYTES = 16 * 1024 * 1024
-#: An empty axis does not make the others small: numpy refuses shapes beyond its address space.
-_MOST_ELEMENTS = 2**40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +51,30 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedOutput:
-    """An output that the client asked for, and how it wants it."""
+class BodyQuestion:
+    """An inference call over HTTP; see `request.Question`."""
 
-    name: str
-    binary: bool
+    body: Body
+    json_bytes: int = MOST_JSON_BYTES
 
+    @property
+    def is_large(self) -> bool:
+        """What has to be unpacked may turn out to be."""
+        return len(self.body.content) > LARGE or self.body.unpack is not None
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferRequest:
-    """One inference call, checked against the model's signature."""
+    def read(self, signature: Signature) -> InferRequest:
+        """See `decode_request`."""
+        return decode_request(self.body, signature, self.json_bytes)
 
-    id: str | None
-    inputs: Mapping[str, Array]
-    outputs: tuple[WantedOutput, ...]
+    @staticmethod
+    def answer(
+        request: InferRequest,
+        results: Sequence[Array],
+        about: Mapping[str, str],
+        signature: Signature,
+    ) -> Body:
+        """See `encode_response`."""
+        return encode_response(request, results, about, signature)
 
 
 def decode_request(
@@ -156,11 +172,7 @@ def _decode_inputs(
     consumed = 0
     for given in inputs:
         name = given.required("name", str)
-        spec = specs.get(name)
-        if spec is None:
-            raise RequestError(f"unknown input {name!r}; the model takes {_names(specs)}")
-        if name in arrays:
-            raise RequestError(f"input {name!r} is given twice")
+        spec = expected_input(name, specs, arrays)
         given = given.named(f"input {name!r}")  # noqa: PLW2901 - from here on it is known by name
         size = given.parameter("binary_data_size", int)
         shape = _checked_shape(given, spec)
@@ -169,19 +181,13 @@ def _decode_inputs(
         else:
             arrays[name] = tensor_binary.to_array(spec, shape, _slice(raw, consumed, size, name))
             consumed += size
-    _require_all(specs, arrays)
+    check_complete(specs, arrays)
     if consumed != len(raw):
         raise RequestError(
             f"the body has {len(raw)} bytes after its JSON, the inputs' binary_data_size add up to "
             f"{consumed}"
         )
     return arrays
-
-
-def _require_all(specs: Mapping[str, TensorSpec], arrays: Mapping[str, Array]) -> None:
-    missing = [name for name in specs if name not in arrays]
-    if missing:
-        raise RequestError(f"missing input {_names(missing)}; the model takes {_names(specs)}")
 
 
 def _slice(raw: memoryview, start: int, size: int, name: str) -> memoryview:
@@ -194,26 +200,9 @@ def _slice(raw: memoryview, start: int, size: int, name: str) -> memoryview:
 
 
 def _checked_shape(given: Fields, spec: TensorSpec) -> tuple[int, ...]:
-    if given.parameter("shared_memory_region", str) is not None:
-        raise RequestError(f"{given.where}: shared memory is not supported; send the data")
-    datatype = given.required("datatype", str)
-    if datatype != spec.datatype.value:
-        raise RequestError(
-            f"{given.where}: datatype is {datatype}, the model takes {spec.datatype.value}"
-        )
-    shape = given.integers("shape")
-    if len(shape) != len(spec.shape):
-        raise RequestError(
-            f"{given.where}: shape has {len(shape)} axes, the model takes {list(spec.shape)}"
-            " (-1: any length)"
-        )
-    if prod(max(axis, 1) for axis in shape) > _MOST_ELEMENTS:
-        raise RequestError(f"{given.where}: shape {list(shape)} is larger than any request")
-    if not spec.admits(shape):
-        raise RequestError(
-            f"{given.where}: shape is {list(shape)}, the model takes {list(spec.shape)}"
-            " (-1: any length)"
-        )
+    check_input_parameters(given.where, given.has_parameter)
+    datatype, shape = given.required("datatype", str), given.integers("shape")
+    check_tensor(spec, datatype, shape)
     return shape
 
 
@@ -226,21 +215,12 @@ def _decode_outputs(request: Fields, signature: Signature) -> tuple[WantedOutput
     wanted: dict[str, WantedOutput] = {}
     for output in asked:
         name = output.required("name", str)
-        if name not in known:
-            raise RequestError(f"unknown output {name!r}; the model gives {_names(known)}")
-        if name in wanted:
-            raise RequestError(f"output {name!r} is asked for twice")
+        check_output(name, known, wanted)
         wanted[name] = _wanted(output.named(f"output {name!r}"), name, binary_by_default)
     return tuple(wanted.values())
 
 
 def _wanted(output: Fields, name: str, binary_by_default: bool) -> WantedOutput:
-    for unsupported in ("shared_memory_region", "classification"):
-        if output.has_parameter(unsupported):
-            raise RequestError(f"{output.where}: the parameter {unsupported} is not supported")
+    check_output_parameters(output.where, output.has_parameter)
     binary = output.parameter("binary_data", bool)
     return WantedOutput(name=name, binary=binary_by_default if binary is None else binary)
-
-
-def _names(names: Sequence[str] | Mapping[str, object]) -> str:
-    return ", ".join(repr(name) for name in names)

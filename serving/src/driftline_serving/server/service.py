@@ -4,24 +4,19 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
+from driftline_api.names import DIGEST_HEADER, REVISION_HEADER
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
 from driftline_serving.server.batcher import Batcher, Call, Results, rows_of
-from driftline_serving.server.codec import (
-    MOST_JSON_BYTES,
-    Body,
-    InferRequest,
-    decode_request,
-    encode_response,
-)
 from driftline_serving.server.engine import Engine
 from driftline_serving.server.prediction_id import RANDOM_BITS, pod_hash, prediction_id
-from driftline_serving.server.tensors import Array, TensorSpec
+from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
+from driftline_serving.server.tensors import Array, Signature, TensorSpec
 from driftline_serving.server.trial import Trial
 
 SERVER_NAME = "driftline"
@@ -31,13 +26,10 @@ PLATFORM = "onnxruntime_onnx"
 #: The version of a model that no revision names: what runs outside a cluster.
 UNNAMED_VERSION = "1"
 
-#: Bytes of a body, and of results, above which they are read and written on a thread: a few
-#: milliseconds of JSON would hold up everybody else who is connected.
-LARGE: Final = 64 * 1024
-
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+AnswerT = TypeVar("AnswerT")
 
 
 class Phase(Enum):
@@ -62,16 +54,23 @@ class Identity:
         """The model's version in the protocol's sense."""
         return self.revision or UNNAMED_VERSION
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Response headers that tell who answered."""
+        known = {REVISION_HEADER: self.revision, DIGEST_HEADER: self.digest}
+        return {name: value for name, value in known.items() if value}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inferred:
+class Inferred(Generic[AnswerT]):
     """A finished inference call."""
 
-    body: Body
+    answer: AnswerT
     prediction_id: str
 
 
-Done = Callable[[Inferred | ServingError], None]
+Write = Callable[[InferRequest, list[Array], Mapping[str, str], Signature], AnswerT]
+Done = Callable[[Inferred[AnswerT] | ServingError], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +108,7 @@ class InferenceService:
     ) -> None:
         self.identity = identity
         self.phase = Phase.LOADING
-        self._bounds = bounds
+        self.bounds = bounds
         self._now_ms = now_ms
         self._pod = pod_hash(identity.pod_ip)
         self._about = {"model_name": identity.model, "model_version": identity.version}
@@ -117,13 +116,18 @@ class InferenceService:
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._inside = 0
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called whenever the phase has changed."""
+        self._watchers.append(changed)
 
     def serve(self, engine: Engine, trial: Trial) -> None:
         """Answer with this model, which has been warmed up and tried."""
-        bounds = self._bounds
+        bounds = self.bounds
         self._engine = engine
         self._batcher = Batcher(engine, trial, runs=bounds.runs)
-        self.phase = Phase.READY
+        self._enter(Phase.READY)
 
     def close(self) -> None:
         """Compute no more."""
@@ -133,7 +137,7 @@ class InferenceService:
 
     def drain(self) -> None:
         """Be not ready from now on, and answer all the same."""
-        self.phase = Phase.DRAINING
+        self._enter(Phase.DRAINING)
 
     @property
     def is_ready(self) -> bool:
@@ -176,7 +180,9 @@ class InferenceService:
                 status=404,
             )
 
-    def infer(self, model: str, version: str | None, body: Body, done: Done) -> Callable[[], None]:
+    def infer(
+        self, model: str, version: str | None, question: Question[AnswerT], done: Done[AnswerT]
+    ) -> Callable[[], None]:
         """Begin an inference call; `done` gets the answer, or why there is none.
 
         Returns:
@@ -190,17 +196,16 @@ class InferenceService:
         if batcher is None:
             raise UnavailableError("the model is still loading")
         self._check_room(batcher)
-        expires = asyncio.get_running_loop().time() + self._bounds.seconds
         pending = _Pending(
             service=self,
             batcher=batcher,
             engine=engine,
-            body=body,
+            question=question,
+            answer=question.answer,
             done=done,
-            expires=expires,
-            json_bytes=self._bounds.json_bytes,
+            expires=asyncio.get_running_loop().time() + self.bounds.seconds,
         )
-        if len(body.content) > LARGE or body.unpack:
+        if question.is_large:
             self.on_thread(pending.decode, pending.decoded)
         else:
             pending.decoded(pending.decode())
@@ -212,7 +217,7 @@ class InferenceService:
         self._inside -= 1
 
     def _check_room(self, batcher: Batcher) -> None:
-        room = self._bounds.runs + self._bounds.waiting
+        room = self.bounds.runs + self.bounds.waiting
         if self._inside >= room:
             batcher.drop_dead()
         if self._inside >= room:
@@ -231,11 +236,15 @@ class InferenceService:
         future = asyncio.get_running_loop().run_in_executor(self._coding, work)
         future.add_done_callback(finished)
 
-    def inferred(self, engine: Engine, request: InferRequest, results: list[Array]) -> Inferred:
-        """Return the answer to a request; may be called on any thread."""
-        body = encode_response(request, results, self._about, engine.signature)
+    def inferred(self, write: Callable[[Mapping[str, str]], AnswerT]) -> Inferred[AnswerT]:
+        """Return the answer that `write` makes; may be called on any thread."""
         identifier = prediction_id(self._now_ms(), secrets.randbits(RANDOM_BITS), self._pod)
-        return Inferred(body=body, prediction_id=identifier)
+        return Inferred(answer=write(self._about), prediction_id=identifier)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        for changed in self._watchers:
+            changed()
 
     def _find(self, model: str, version: str | None) -> Engine:
         self.check_model(model, version)
@@ -245,16 +254,16 @@ class InferenceService:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Pending:
-    """One inference call on its way from a body to a body. It counts until `_finish`."""
+class _Pending(Generic[AnswerT]):
+    """One inference call on its way from a question to an answer. It counts until `_finish`."""
 
     service: InferenceService
     batcher: Batcher
     engine: Engine
-    body: Body
-    done: Done
+    question: Question[AnswerT] | None
+    answer: Write[AnswerT]
+    done: Done[AnswerT]
     expires: float
-    json_bytes: int
     request: InferRequest | None = None
     call: Call | None = None
     abandoned: bool = False
@@ -274,7 +283,8 @@ class _Pending:
         """
         if self.abandoned:
             raise UnavailableError("the client has gone")
-        return decode_request(self.body, self.engine.signature, self.json_bytes)
+        assert self.question is not None
+        return self.question.read(self.engine.signature)
 
     def decoded(self, request: InferRequest | ServingError) -> None:
         """Go on to the model."""
@@ -282,7 +292,7 @@ class _Pending:
             self._finish(request)
             return
         self.request = request
-        self.body = Body(content=b"")
+        self.question = None
         self.call = Call(
             inputs=request.inputs,
             outputs=tuple(wanted.name for wanted in request.outputs),
@@ -302,11 +312,12 @@ class _Pending:
         else:
             self._finish(_attempt(lambda: self._encode(results)))
 
-    def _encode(self, results: list[Array]) -> Inferred:
-        assert self.request is not None
-        return self.service.inferred(self.engine, self.request, results)
+    def _encode(self, results: list[Array]) -> Inferred[AnswerT]:
+        request, signature = self.request, self.engine.signature
+        assert request is not None
+        return self.service.inferred(lambda about: self.answer(request, results, about, signature))
 
-    def _finish(self, result: Inferred | ServingError) -> None:
+    def _finish(self, result: Inferred[AnswerT] | ServingError) -> None:
         self.service.leave()
         if not self.abandoned:
             self.done(result)

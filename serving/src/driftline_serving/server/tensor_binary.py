@@ -28,11 +28,25 @@ def to_array(spec: TensorSpec, shape: tuple[int, ...], raw: memoryview) -> Array
     if len(raw) != expected:
         raise RequestError(
             f"input {spec.name!r}: shape {list(shape)} of {spec.datatype} takes {expected} bytes, "
-            f"binary_data_size is {len(raw)}"
+            f"the binary data has {len(raw)}"
         )
     if spec.datatype is Datatype.BOOL:
         return _booleans(spec, raw).reshape(shape)
     return np.frombuffer(raw, dtype=spec.datatype.dtype).reshape(shape)
+
+
+def to_text(spec: TensorSpec, element: bytes | memoryview) -> str:
+    """The string that one element of BYTES is.
+
+    Raises:
+        RequestError: it is no UTF-8.
+    """
+    try:
+        return str(element, "utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"input {spec.name!r}: a BYTES element is not UTF-8, and ONNX strings are"
+        ) from error
 
 
 def from_array(array: Array) -> bytes:
@@ -69,10 +83,5 @@ def _elements(spec: TensorSpec, raw: memoryview) -> Iterator[str]:
             raise RequestError(
                 f"input {spec.name!r}: the binary data ends inside a string, at byte {len(raw)}"
             )
-        try:
-            yield str(raw[start:end], "utf-8")
-        except UnicodeDecodeError as error:
-            raise RequestError(
-                f"input {spec.name!r}: a BYTES element is not UTF-8, and ONNX strings are"
-            ) from error
+        yield to_text(spec, raw[start:end])
         at = end

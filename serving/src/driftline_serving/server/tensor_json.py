@@ -14,6 +14,7 @@ from math import isnan, prod
 import numpy as np
 
 from driftline_serving.errors import RequestError
+from driftline_serving.server.request import out_of_range
 from driftline_serving.server.tensors import Array, Datatype, TensorSpec
 
 _SPECIALS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -95,7 +96,7 @@ def _floats(spec: TensorSpec, flat: Sequence[object]) -> Array:
         with np.errstate(over="raise"):
             return np.array(flat, dtype=np.float64).astype(spec.datatype.dtype)
     except (OverflowError, FloatingPointError) as error:
-        raise _out_of_range(spec) from error
+        raise out_of_range(spec) from error
 
 
 def _special(spec: TensorSpec, item: str) -> float:
@@ -126,7 +127,7 @@ def _exact(spec: TensorSpec, flat: Sequence[object]) -> Array:
     try:
         return np.array(flat, dtype=spec.datatype.dtype)
     except OverflowError as error:
-        raise _out_of_range(spec) from error
+        raise out_of_range(spec) from error
 
 
 def _require(spec: TensorSpec, found: set[type], allowed: set[type], words: str) -> None:
@@ -136,10 +137,6 @@ def _require(spec: TensorSpec, found: set[type], allowed: set[type], words: str)
     raise RequestError(
         f"input {spec.name!r}: expected {words} for {spec.datatype}, data also holds {others}"
     )
-
-
-def _out_of_range(spec: TensorSpec) -> RequestError:
-    return RequestError(f"input {spec.name!r}: a value is out of range for {spec.datatype}")
 
 
 def _kind(value: object) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from driftline_api.names import DIGEST_HEADER, PREDICTION_ID_HEADER, REVISION_HEADER
+from driftline_api.names import PREDICTION_ID_HEADER
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
-from driftline_serving.server.codec import Body
+from driftline_serving.server.codec import Body, BodyQuestion
 from driftline_serving.server.http.connection import Exchange
 from driftline_serving.server.http.messages import BINARY, Request, Response, as_error, as_json
 from driftline_serving.server.service import InferenceService, Inferred
@@ -43,15 +43,13 @@ class Routes:
     def __init__(self, service: InferenceService, body_bytes: int) -> None:
         self._service = service
         self._body_bytes = body_bytes
-        identity = service.identity
-        about = {REVISION_HEADER: identity.revision, DIGEST_HEADER: identity.digest}
-        self._about = {name: value for name, value in about.items() if value}
+        self._about = service.identity.headers
         self._fixed: Mapping[str, Callable[[], Response]] = {
             "/v2": lambda: as_json(service.server_metadata()),
             "/v2/health/live": lambda: as_json({"live": True}),
             "/v2/health/ready": self._ready,
         }
-        self._infer_path = f"/v2/models/{identity.model}/infer"
+        self._infer_path = f"/v2/models/{service.identity.model}/infer"
 
     def refuse(self, request: Request) -> Response | None:
         """See `connection.Answering`."""
@@ -94,7 +92,7 @@ class Routes:
             exchange.reply(as_json(service.model_metadata(target.model, target.version)))
 
     def _infer(self, model: str, version: str | None, request: Request, exchange: Exchange) -> None:
-        def done(result: Inferred | ServingError) -> None:
+        def done(result: Inferred[Body] | ServingError) -> None:
             if isinstance(result, ServingError):
                 exchange.reply(failure(result))
             else:
@@ -103,7 +101,8 @@ class Routes:
         body = Body(
             content=request.body, json_length=_json_length(request), unpack=self._unpacker(request)
         )
-        exchange.abandon = self._service.infer(model, version, body, done)
+        question = BodyQuestion(body=body, json_bytes=self._service.bounds.json_bytes)
+        exchange.abandon = self._service.infer(model, version, question, done)
 
     def _unpacker(self, request: Request) -> Callable[[bytes], bytes] | None:
         """Return what undoes the body's `content-encoding`, None where it has none.
@@ -119,13 +118,13 @@ class Routes:
             raise RequestError(f"content-encoding is {coding}; gzip and deflate are taken", 415)
         return lambda packed: _unpacked(packed, wbits, self._body_bytes)
 
-    def _inferred(self, inferred: Inferred) -> Response:
+    def _inferred(self, inferred: Inferred[Body]) -> Response:
         headers = {PREDICTION_ID_HEADER: inferred.prediction_id, **self._about}
-        length = inferred.body.json_length
+        length = inferred.answer.json_length
         if length is None:
-            return Response(body=inferred.body.content, headers=headers)
+            return Response(body=inferred.answer.content, headers=headers)
         headers[JSON_LENGTH_HEADER] = str(length)
-        return Response(body=inferred.body.content, content_type=BINARY, headers=headers)
+        return Response(body=inferred.answer.content, content_type=BINARY, headers=headers)
 
     def _ready(self) -> Response:
         ready = self._service.is_ready
