@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check cluster-up cluster-down images crds docs bench-operator bench-serving lock format setup setup-go setup-cluster
+.PHONY: help demo test test-long check cluster-up cluster-down images crds protos docs bench-operator bench-serving lock format setup setup-go setup-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ images: setup-cluster ## Build the images whose inputs changed
 
 crds: setup ## Generate crds/ from the types
 	@$(RUN) driftline_api.crd crds charts/driftline/files/crds
+
+protos: setup ## Generate the messages of gRPC from their definition
+	@$(RUN) driftline_serving.server.grpc.generate
 
 docs: setup ## Build the pages into site/
 	@.venv/bin/mkdocs build --strict

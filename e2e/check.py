@@ -62,6 +62,11 @@ def checks(tracked: Sequence[str]) -> tuple[Check, ...]:
             argv=_module("driftline_api.crd", "--check", *existing(CRDS)),
             remedy="make crds",
         ),
+        Check(
+            name="protos",
+            argv=_module("driftline_serving.server.grpc.generate", "--check"),
+            remedy="make protos",
+        ),
         Check(name="shell", argv=_program("shellcheck", *scripts)),
         Check(name="dockerfiles", argv=_program("hadolint", *dockerfiles)),
     )

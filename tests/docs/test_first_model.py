@@ -29,7 +29,13 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(model_dir: Path) -> Iterator[str]:
     """Serve it with the command of the model server's container."""
     command = [sys.executable, "-m", "driftline_serving", "serve", "--model-name=iris"]
-    command += [f"--model-dir={model_dir}", "--host=127.0.0.1", "--port=0", "--drain-seconds=0"]
+    command += [
+        f"--model-dir={model_dir}",
+        "--host=127.0.0.1",
+        "--port=0",
+        "--grpc-port=0",
+        "--drain-seconds=0",
+    ]
     command += [f"--termination-log={model_dir / 'log'}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -48,10 +48,15 @@ class Server:
         self.model = model
         self.log = log
         self.port = 0
+        self.grpc_port = 0
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
 
     def call(
         self,
@@ -120,7 +125,7 @@ def serving(directory: Path, onnx: bytes, setup: Setup | None = None) -> Iterato
     process = subprocess.Popen(
         [
             *PROGRAM, "serve", "--model-name", "m", "--model-dir", str(directory),
-            "--host", "127.0.0.1", "--port", "0", "--drain-seconds", "0.3",
+            "--host", "127.0.0.1", "--port", "0", "--grpc-port", "0", "--drain-seconds", "0.3",
             "--termination-log", str(directory / "termination-log"), *setup.arguments,
         ],
         stderr=subprocess.PIPE,
@@ -146,9 +151,9 @@ def serving(directory: Path, onnx: bytes, setup: Setup | None = None) -> Iterato
 
 
 def _find_port(server: Server) -> bool:
-    found = re.search(r"listening on port (\d+)", "".join(server.log))
+    found = re.search(r"listening on port (\d+)(?: and, for gRPC, (\d+))?;", "".join(server.log))
     if found:
-        server.port = int(found[1])
+        server.port, server.grpc_port = int(found[1]), int(found[2] or 0)
     return found is not None
 
 
@@ -158,3 +163,12 @@ def until(done: Callable[[], bool], what: str, seconds: float = 30) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.01)
+
+
+def is_busy(server: Server) -> bool:
+    """It has used CPU time of late: the request came through."""
+    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    before = int(stat[11])
+    time.sleep(0.1)
+    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(stat[11]) - before >= 5

@@ -19,6 +19,7 @@ from tests.serving.processes import (
     Server,
     Setup,
     exchange,
+    is_busy,
     serving,
     until,
 )
@@ -82,7 +83,9 @@ def test_a_directory_without_a_model_names_what_is_there(tmp_path: Path) -> None
     log = tmp_path / "termination-log"
     command = [*PROGRAM, "serve", "--model-name", "m", "--model-dir", str(tmp_path)]
     ended = subprocess.run(
-        [*command, "--port", "0", "--termination-log", str(log)], timeout=60, check=False
+        [*command, "--port", "0", "--grpc-port", "0", "--termination-log", str(log)],
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 1
     message = json.loads(log.read_text())["message"]
@@ -121,21 +124,12 @@ def test_a_request_in_flight_outlives_the_listener(tmp_path: Path) -> None:
     setup = Setup(arguments=("--drain-seconds", "0"))
     with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
         slow = pool.submit(server.infer, labour(4 * A_WHILE))
-        until(lambda: _is_busy(server), "the request runs")
+        until(lambda: is_busy(server), "the request runs")
         server.terminate()
         until(lambda: not _is_listening(server), "it no longer listens")
         assert not slow.done()
         assert slow.result().status == 200
         assert server.process.wait(30) == 0
-
-
-def _is_busy(server: Server) -> bool:
-    """It has used CPU time of late: the request came through."""
-    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    before = int(stat[11])
-    time.sleep(0.1)
-    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(stat[11]) - before >= 5
 
 
 def _is_listening(server: Server) -> bool:
@@ -175,7 +169,7 @@ def test_what_a_client_that_went_away_asked_for_is_not_computed(tmp_path: Path) 
     setup = Setup(arguments=("--cpus", "1"))
     with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
         running = pool.submit(server.infer, labour(2 * A_WHILE))
-        until(lambda: _is_busy(server), "the first runs")
+        until(lambda: is_busy(server), "the first runs")
         connection = http.client.HTTPConnection(server.address, timeout=5)
         endless = json.dumps(labour(1_000_000)).encode()
         connection.request("POST", "/v2/models/m/infer", endless)
@@ -189,7 +183,7 @@ def test_a_run_that_does_not_end_does_not_keep_the_process(tmp_path: Path) -> No
     setup = Setup(arguments=("--drain-seconds", "0", "--finish-seconds", "0.5"))
     with serving(tmp_path, LABOUR, setup) as server, ThreadPoolExecutor(1) as pool:
         endless = pool.submit(server.infer, labour(1_000_000))
-        until(lambda: _is_busy(server), "it runs")
+        until(lambda: is_busy(server), "it runs")
         server.terminate()
         assert server.process.wait(10) == 0
         assert isinstance(endless.exception(10), OSError | http.client.HTTPException)

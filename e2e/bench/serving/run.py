@@ -38,7 +38,8 @@ class Server:
 
 def _ours(directory: Path, port: int) -> list[str]:
     where = ["--model-name", "m", "--model-dir", str(directory), "--port", str(port)]
-    more = ["--host", "127.0.0.1", "--cpus", "1", "--termination-log", str(directory / "end")]
+    where += ["--host", "127.0.0.1", "--grpc-port", "0"]
+    more = ["--cpus", "1", "--termination-log", str(directory / "end")]
     return [sys.executable, "-m", "driftline_serving", "serve", *where, *more]
 
 

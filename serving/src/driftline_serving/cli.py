@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", help="serve a model by the Open Inference Protocol v2")
     _add_serve(serving)
+    _add_grpc(serving)
     fetching = commands.add_parser("fetch", help="bring an artifact to local disk and verify it")
     _add_fetch(fetching)
     resolving = commands.add_parser("resolve", help="find out the digest of an artifact")
@@ -153,6 +154,21 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=20.0,
         help="after that: how long requests in flight may take (%(default)s)",
+    )
+
+
+def _add_grpc(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--grpc", action=argparse.BooleanOptionalAction, default=True, help="speak gRPC, too"
+    )
+    parser.add_argument(
+        "--grpc-port", type=int, default=9000, help="0 takes a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--grpc-connection-seconds",
+        type=_seconds,
+        default=60.0,
+        help="after which a client of gRPC is told to connect anew (%(default)s)",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import uvloop
 
 from driftline_serving.server.cpu import usable_cpus
+from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.connection import Limits
 from driftline_serving.server.http.transport import HttpSettings
 from driftline_serving.server.run import ServeSettings, serve
@@ -33,17 +34,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             json_bytes=arguments.max_json_bytes,
         ),
         drain_seconds=arguments.drain_seconds,
-        http=HttpSettings(
-            host=arguments.host,
-            port=arguments.port,
-            connections=arguments.max_connections,
-            limits=Limits(
-                body_bytes=arguments.max_body_bytes,
-                header_seconds=arguments.header_seconds,
-                body_seconds=arguments.body_seconds,
-            ),
-            finish_seconds=arguments.finish_seconds,
-        ),
+        http=_http(arguments),
+        grpc=_grpc(arguments) if arguments.grpc else None,
         termination_log=arguments.termination_log,
     )
     return uvloop.run(_serve(settings))
@@ -54,6 +46,31 @@ async def _serve(settings: ServeSettings) -> int:
     code = await serve(settings)
     logging.shutdown()
     os._exit(code)
+
+
+def _http(arguments: argparse.Namespace) -> HttpSettings:
+    return HttpSettings(
+        host=arguments.host,
+        port=arguments.port,
+        connections=arguments.max_connections,
+        limits=Limits(
+            body_bytes=arguments.max_body_bytes,
+            header_seconds=arguments.header_seconds,
+            body_seconds=arguments.body_seconds,
+        ),
+        finish_seconds=arguments.finish_seconds,
+    )
+
+
+def _grpc(arguments: argparse.Namespace) -> GrpcSettings:
+    return GrpcSettings(
+        host=arguments.host,
+        port=arguments.grpc_port,
+        body_bytes=arguments.max_body_bytes,
+        connections=arguments.max_connections,
+        connection_seconds=arguments.grpc_connection_seconds,
+        finish_seconds=arguments.finish_seconds,
+    )
 
 
 def _pod_ip(environ: Mapping[str, str]) -> str:

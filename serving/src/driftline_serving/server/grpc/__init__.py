@@ -1,0 +1,6 @@
+"""The Open Inference Protocol over gRPC, on grpcio's asyncio server.
+
+Bytes become messages and messages become arrays in `codec` and `contents`, calls become answers in
+`methods` and `health`; `transport` listens. What the messages are stands in `open_inference.proto`,
+from which `generate` makes `open_inference_pb2`.
+"""

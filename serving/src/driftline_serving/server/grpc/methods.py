@@ -1,0 +1,133 @@
+"""The methods of `inference.GRPCInferenceService`: messages to what the service can do."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.json_format import ParseDict
+
+from driftline_api.names import PREDICTION_ID_HEADER
+from driftline_serving.errors import RequestError, ServingError, UnavailableError
+from driftline_serving.server.grpc import open_inference_pb2 as messages
+from driftline_serving.server.grpc.codec import MessageQuestion, parse
+from driftline_serving.server.service import InferenceService, Inferred
+
+SERVICE: Final = "inference.GRPCInferenceService"
+
+#: Characters of an error's message. It travels in the trailers, of which clients take 8 KiB, and a
+#: character there has up to twelve bytes.
+MOST_DETAILS: Final = 600
+
+_CODES: Final = {
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+
+Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+#: Takes a message's bytes, gives a message's bytes. gRPC itself would tell of bytes that are no
+#: message as if it had failed, and would read large ones in the event loop.
+Method: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+
+log = logging.getLogger(__name__)
+
+
+class Methods:
+    """Answers calls out of the service."""
+
+    def __init__(self, service: InferenceService) -> None:
+        self._service = service
+        self._about = tuple(service.identity.headers.items())
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a gRPC server is given."""
+        methods: dict[str, Method] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelReady": self._model_ready,
+            "ModelMetadata": self._model_metadata,
+            "ModelInfer": self._model_infer,
+        }
+        handlers = {name: _handler(method) for name, method in methods.items()}
+        return grpc.method_handlers_generic_handler(SERVICE, handlers)
+
+    async def _server_live(self, _data: bytes, _context: Context) -> bytes:
+        return messages.ServerLiveResponse(live=True).SerializeToString()
+
+    async def _server_ready(self, _data: bytes, _context: Context) -> bytes:
+        return messages.ServerReadyResponse(ready=self._service.is_ready).SerializeToString()
+
+    async def _server_metadata(self, _data: bytes, _context: Context) -> bytes:
+        about = self._service.server_metadata()
+        return ParseDict(about, messages.ServerMetadataResponse()).SerializeToString()
+
+    async def _model_ready(self, data: bytes, _context: Context) -> bytes:
+        asked = parse(messages.ModelReadyRequest, data)
+        self._service.check_model(asked.name, asked.version or None)
+        return messages.ModelReadyResponse(ready=self._service.is_ready).SerializeToString()
+
+    async def _model_metadata(self, data: bytes, _context: Context) -> bytes:
+        asked = parse(messages.ModelMetadataRequest, data)
+        about = self._service.model_metadata(asked.name, asked.version or None)
+        return ParseDict(about, messages.ModelMetadataResponse()).SerializeToString()
+
+    async def _model_infer(self, data: bytes, context: Context) -> bytes:
+        service = self._service
+        question = MessageQuestion(
+            data=data, check_model=service.check_model, other_bytes=service.bounds.json_bytes
+        )
+        inferred = await self._inferred(question)
+        context.set_trailing_metadata(
+            ((PREDICTION_ID_HEADER, inferred.prediction_id), *self._about)
+        )
+        return inferred.answer
+
+    async def _inferred(self, question: MessageQuestion) -> Inferred[bytes]:
+        """Infer; a client that cancels, or whose deadline is over, cancels the waiting."""
+        future: asyncio.Future[Inferred[bytes] | ServingError]
+        future = asyncio.get_running_loop().create_future()
+
+        def done(result: Inferred[bytes] | ServingError) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        abandon = self._service.infer(self._service.identity.model, None, question, done)
+        try:
+            result = await future
+        finally:
+            abandon()
+        if isinstance(result, ServingError):
+            raise result
+        return result
+
+
+def status_of(error: ServingError) -> grpc.StatusCode:
+    """Return the code by which an error is told."""
+    if isinstance(error, UnavailableError):
+        return grpc.StatusCode.UNAVAILABLE
+    if isinstance(error, RequestError):
+        return _CODES.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
+    return grpc.StatusCode.INTERNAL
+
+
+def _handler(method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    async def handle(data: bytes, context: Context) -> bytes:
+        try:
+            return await method(data, context)
+        except ServingError as error:
+            code = status_of(error)
+            if code is grpc.StatusCode.INTERNAL:
+                log.error("%s", error)  # noqa: TRY400 - told in full; where it was raised is ours
+            await context.abort(code, _clipped(str(error)))
+        except Exception:
+            log.exception("a bug in Driftline")
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has it")
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MOST_DETAILS else f"{text[: MOST_DETAILS - 1]}…"
