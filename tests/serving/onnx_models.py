@@ -1,12 +1,12 @@
 """Real ONNX models: from scikit-learn's own data, and some of a few nodes for what those lack."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from onnx import (
     GraphProto,
     ModelProto,
-    NodeProto,
     TensorProto,
     ValueInfoProto,
     helper,
@@ -97,18 +97,15 @@ def iris_onnx() -> bytes:
 
 
 @cache
-def identities() -> bytes:
+def identities(datatypes: Sequence[Datatype] = tuple(Datatype)) -> bytes:
     """One input and one output of each datatype, `in_<datatype>` to `out_<datatype>`, any shape."""
-    names = [datatype.value.lower() for datatype in Datatype]
+    names = {datatype.value.lower(): ONNX_TYPES[datatype] for datatype in datatypes}
     nodes = [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in names]
-    return _identities(nodes, names)
 
-
-def _identities(nodes: list[NodeProto], names: list[str]) -> bytes:
     def infos(prefix: str) -> list[ValueInfoProto]:
         return [
             helper.make_tensor_value_info(f"{prefix}{name}", kind, ["rows", "columns"])
-            for name, kind in zip(names, ONNX_TYPES.values(), strict=True)
+            for name, kind in names.items()
         ]
 
     return serialized(_model(helper.make_graph(nodes, "identities", infos("in_"), infos("out_"))))
