@@ -1,5 +1,6 @@
 """gRPC from the start to SIGTERM: health, deadlines, limits and leaving, in real processes."""
 
+import asyncio
 import contextlib
 import gzip
 import threading
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckResponse as Health
 from tritonclient.grpc import service_pb2
 
 from tests.serving import onnx_models
-from tests.serving.grpc_calls import channel_to, health_of, labour, rows, stub_of
+from tests.serving.grpc_calls import APART, channel_to, health_of, labour, rows, stub_of
 from tests.serving.processes import Server, Setup, is_busy, serving, until
 from tests.serving.test_lifecycle import A_WHILE, LABOUR
 
@@ -219,6 +221,18 @@ def test_one_connection_carries_sixteen_calls_at_a_time(cancer: Server) -> None:
         assert code_of(health.Check, ASKED) is Code.OK
         for each in watching:
             each.cancel()
+
+
+async def test_sixteen_busy_callers_on_one_connection_are_never_refused(cancer: Server) -> None:
+    message = rows(0, 1).SerializeToString()
+    async with grpc.aio.insecure_channel(cancer.grpc_address, options=APART) as channel:
+        call: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+
+        async def caller() -> None:
+            for _ in range(150):
+                assert await call(message)
+
+        await asyncio.gather(*(caller() for _ in range(16)))
 
 
 def test_connections_are_bounded(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ def _options(settings: GrpcSettings) -> tuple[tuple[str, int], ...]:
         ("grpc.keepalive_time_ms", _SILENCE),
         ("grpc.http2.min_ping_interval_without_data_ms", _PINGS),
         ("grpc.keepalive_permit_without_calls", 1),
+        # Else a call that comes right after the end of one of sixteen is refused, as if it were the
+        # seventeenth: grpcio also counts those that are over and not yet tidied away.
+        ("grpc.http.overload_protection", 0),
         ("grpc.so_reuseport", 0),  # two servers would share the port unnoticed
     )
 
