@@ -1,7 +1,7 @@
 """The border of HTTP: odd, slow, large and hostile clients, byte by byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,8 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftline_serving.server.http.connection import Limits
-from driftline_serving.server.http.messages import Request, Response
-from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.service import Bounds, Identity, InferenceService, Phase
 
@@ -299,7 +297,7 @@ async def test_a_connection_that_is_not_used_is_kept(house: House) -> None:
 
 async def test_a_client_that_does_not_read_is_cut_off(house: House) -> None:
     client = await house.connect()
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # of every transport that reads
     many = b"GET /v2/models/" + b"n" * 1000 + b" HTTP/1.1\r\nhost: m\r\n\r\n"
 
     async def send_for_ever() -> None:
@@ -378,26 +376,3 @@ def test_no_bytes_break_the_server(pieces: list[bytes]) -> None:
             assert (await other.hear()).status == 200
 
     asyncio.run(play())
-
-
-class Kept:
-    """An exchange without a connection."""
-
-    is_head = False
-    closes = False
-    abandon: Callable[[], None] | None = None
-
-    def __init__(self) -> None:
-        self.replies: list[int] = []
-
-    def reply(self, response: Response) -> None:
-        self.replies.append(response.status)
-
-
-def test_a_bug_is_answered_500_without_a_word_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = InferenceService(Identity(model="m"), Bounds())
-    routes = Routes(service, 1000)
-    exchange = Kept()
-    monkeypatch.setattr(service, "model_metadata", lambda *_: [].pop())
-    routes.answer(Request(method="GET", path="/v2/models/m"), exchange)  # type: ignore[arg-type]
-    assert exchange.replies == [500]

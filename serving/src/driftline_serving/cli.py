@@ -101,6 +101,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="threads that one run of the model uses; as many runs go on at a time as the CPUs"
         " have room for (%(default)s)",
     )
+    _add_bounds(parser)
+    _add_leaving(parser)
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-queue",
         type=_not_negative,
@@ -143,6 +148,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         help="a request that has waited longer is not computed, and answered 503 (%(default)s)",
     )
+
+
+def _add_leaving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drain-seconds",
         type=_seconds,
