@@ -69,7 +69,7 @@ def _namespace(system: System) -> Iterator[Workspace]:
     try:
         yield space
     finally:
-        system.kubectl.run("delete", "namespace", name, "--wait=false")
+        space.delete(wait=False)
 
 
 def _manifest(space: Workspace, name: str, trained: Trained, uri: str) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def summary(figures: Sequence[Figure]) -> str:
     """Return what a person must not overlook."""
     missed = [figure for figure in figures if figure.missed]
     barred = sum(figure.bar is not None for figure in figures)
+    if not barred:
+        return "There is no bar in this table: it compares."
     if not missed:
         return f"All {barred} bars are met."
     lines = [f"  {f.what}: {number(f.value)} {f.unit}, bar {number(f.bar or 0)}" for f in missed]

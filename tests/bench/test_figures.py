@@ -86,6 +86,7 @@ def test_a_missed_bar_is_said_loudly() -> None:
     met = Figure(what="a", value=1, unit="s", bar=2)
     missed = Figure(what="b", value=3, unit="s", bar=2)
     assert report.summary([met]) == "All 1 bars are met."
+    assert "no bar" in report.summary([Figure(what="c", value=1, unit="s")])
     assert report.summary([met, missed]).splitlines() == [
         "!!! 1 of 2 bars are MISSED !!!",
         "  b: 3 s, bar 2",

@@ -49,7 +49,8 @@ class Exchange:
     """A request and, once there is one, its response.
 
     Attributes:
-        reply: takes the response; called once, in the loop.
+        is_head: the response is told without its body.
+        closes: the connection ends with the response.
         abandon: called when the client has gone before the response; set by whoever answers.
     """
 
@@ -60,7 +61,7 @@ class Exchange:
     response: Response | None = None
 
     def reply(self, response: Response) -> None:
-        """Answer."""
+        """Answer; called once, in the loop."""
         self.response = response
         self.connection.flush()
 
@@ -238,9 +239,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Httptools: the whole request is there."""
-        if self._deaf:
-            return
-        if self._parser.should_upgrade():
+        if self._deaf or self._parser.should_upgrade():
             return
         request = self._request()
         self._reading = _Reading()
@@ -265,7 +264,7 @@ class Connection(asyncio.Protocol):
         while self._exchanges and self._exchanges[0].response and not closing:
             exchange = self._exchanges.popleft()
             assert exchange.response
-            closing = exchange.closes or exchange.response.closes or self._members.draining
+            closing = exchange.closes or self._members.draining
             ready.append(
                 rendered(exchange.response, closing=closing, with_body=not exchange.is_head)
             )

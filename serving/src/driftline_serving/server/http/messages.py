@@ -28,14 +28,12 @@ class Response:
 
     Attributes:
         headers: beside those that every response has.
-        closes: no further request is read from the connection.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    closes: bool = False
 
 
 def as_json(content: object, status: int = 200) -> Response:
@@ -43,13 +41,11 @@ def as_json(content: object, status: int = 200) -> Response:
     return Response(status=status, body=orjson.dumps(content))
 
 
-def as_error(
-    message: str, status: int, headers: Mapping[str, str] | None = None, *, closes: bool = False
-) -> Response:
+def as_error(message: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error in the protocol's form."""
     # A message may quote what a client sent, which may not be text.
     body = orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
-    return Response(status=status, body=body, headers=headers or {}, closes=closes)
+    return Response(status=status, body=body, headers=headers or {})
 
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
