@@ -49,6 +49,17 @@ def test_is_live_at_once_and_ready_only_when_the_model_has_answered(tmp_path: Pa
         assert server.get("/v2/models/m/ready").status == 200
 
 
+def test_nothing_is_collected_about_the_user(tmp_path: Path) -> None:
+    """ONNX Runtime keeps an id of the machine and a store of events, for its maker, unless told."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = (("HOME", str(home)), ("XDG_CACHE_HOME", str(home / "cache")))
+    with serving(tmp_path, onnx_models.cancer_onnx(), Setup(environ=environ)) as server:
+        assert server.infer(rows(0, 1)).status == 200
+        assert list(home.rglob("*")) == []
+        assert "telemetry" not in "".join(server.log)
+
+
 def test_sigterm_while_loading_ends_it_cleanly(tmp_path: Path) -> None:
     setup = Setup(wait_ready=False)
     with serving(tmp_path, onnx_models.labour(least=A_WHILE), setup) as server:
