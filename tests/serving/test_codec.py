@@ -12,8 +12,15 @@ from hypothesis.extra import numpy as npst
 
 from driftline_serving.errors import RequestError
 from driftline_serving.server.codec import Body, decode_request, encode_response
-from driftline_serving.server.request import InferRequest, WantedOutput
-from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature, TensorSpec
+from driftline_serving.server.request import InferRequest
+from driftline_serving.server.tensors import (
+    ANY_LENGTH,
+    Array,
+    Datatype,
+    Signature,
+    TensorSpec,
+    WantedOutput,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SHAPES = npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)

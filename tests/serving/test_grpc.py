@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from tritonclient.grpc import service_pb2
 
 from driftline_serving.errors import InferenceError, RequestError, UnavailableError
-from driftline_serving.server.codec import Body, BodyQuestion
 from driftline_serving.server.grpc.codec import MessageQuestion
 from driftline_serving.server.grpc.methods import status_of
 from driftline_serving.server.grpc.open_inference_pb2 import ModelInferRequest, ModelInferResponse
+from driftline_serving.server.http.messages import Request, Response
+from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.prediction_id import pod_hash, pod_of
 from driftline_serving.server.service import Bounds, Identity, InferenceService
 from driftline_serving.server.tensors import Datatype
@@ -248,6 +249,15 @@ def test_both_transports_answer_everybody_with_his_own(cancer: Server, stub: Any
             each.result()
 
 
+class Kept:
+    """An exchange without a connection."""
+
+    def __init__(self, replied: "asyncio.Future[Response]") -> None:
+        self.replied = replied
+        self.reply = replied.set_result
+        self.abandon: Callable[[], None] | None = None
+
+
 async def test_calls_of_both_transports_are_one_batch() -> None:
     engine = Doubler()
     service = InferenceService(Identity(model="m"), Bounds())
@@ -258,14 +268,15 @@ async def test_calls_of_both_transports_are_one_batch() -> None:
     message = ModelInferRequest(
         model_name="m", inputs=[tensor], raw_input_contents=[np.array([5, 6], np.float32).tobytes()]
     )
-    over_http: asyncio.Future[Any] = loop.create_future()
-    over_grpc: asyncio.Future[Any] = loop.create_future()
-    question = BodyQuestion(body=Body(content=json_body))
-    service.infer("m", None, question, over_http.set_result)
-    asked = MessageQuestion(data=message.SerializeToString(), check_model=service.check_model)
-    service.infer("m", None, asked, over_grpc.set_result)
-    assert b'"data":[6.0]' in (await over_http).answer.content
-    response = ModelInferResponse.FromString((await over_grpc).answer)
+    over_http = Kept(loop.create_future())
+    request = Request(method="POST", path="/v2/models/m/infer", body=json_body)
+    Routes(service, 1000).answer(request, over_http)  # type: ignore[arg-type]  # has all that is used
+    over_grpc = MessageQuestion(message.SerializeToString(), {}, service)
+    service.infer("m", None, over_grpc)
+    assert b'"data":[6.0]' in (await over_http.replied).body
+    result = await over_grpc.result
+    assert isinstance(result, bytes)
+    response = ModelInferResponse.FromString(result)
     assert np.frombuffer(response.raw_output_contents[0], np.float32).tolist() == [10, 12]
     assert engine.batches == [3]
     service.close()

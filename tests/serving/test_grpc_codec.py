@@ -18,8 +18,8 @@ from driftline_serving.server.grpc import open_inference_pb2 as ours
 from driftline_serving.server.grpc.codec import decode_request, encode_response, parse
 from driftline_serving.server.grpc.open_inference_pb2 import ModelInferRequest
 from driftline_serving.server.grpc.outline import check_outline
-from driftline_serving.server.request import InferRequest, WantedOutput
-from driftline_serving.server.tensors import Array, Datatype, Signature
+from driftline_serving.server.request import InferRequest
+from driftline_serving.server.tensors import Array, Datatype, Signature, WantedOutput
 from tests.serving.test_codec import PAIR, echo, same, spec, tensors
 
 ABOUT = {"model_name": "m", "model_version": "1"}

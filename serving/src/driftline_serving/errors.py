@@ -14,7 +14,13 @@ from driftline_api.conditions import Reason
 
 
 class ServingError(Exception):
-    """Root of the tree."""
+    """Root of the tree.
+
+    Attributes:
+        status: by which a client is told over HTTP.
+    """
+
+    status: int = 500
 
 
 class RequestError(ServingError):
@@ -27,6 +33,8 @@ class RequestError(ServingError):
 
 class UnavailableError(ServingError):
     """Try again, here or elsewhere."""
+
+    status = 503
 
 
 class InferenceError(ServingError):

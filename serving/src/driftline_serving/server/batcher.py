@@ -16,6 +16,7 @@ import numpy as np
 
 from driftline_serving.errors import InferenceError, ServingError, UnavailableError
 from driftline_serving.server.engine import Engine
+from driftline_serving.server.observation import Observer
 from driftline_serving.server.tensors import Array
 from driftline_serving.server.trial import Trial
 
@@ -66,6 +67,7 @@ class Batcher:
         engine: The model.
         trial: What it did when it was loaded: whether calls may be joined, what rows take.
         runs: How many may go on at a time, on threads: the loop's own take no time to speak of.
+        observers: Are told of every run.
         clock: Seconds of CPU that this thread has used.
     """
 
@@ -75,11 +77,13 @@ class Batcher:
         trial: Trial,
         *,
         runs: int,
+        observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._engine = engine
         self._names = [spec.name for spec in engine.signature.inputs]
         self._trial = trial
+        self._observers = observers
         self._clock = clock
         self._longest_inline = LONGEST_INLINE
         self._too_long = 0
@@ -125,6 +129,8 @@ class Batcher:
 
     def _run_inline(self, calls: Sequence[Call]) -> float:
         """Compute here and now; return the seconds that it took."""
+        if not calls:
+            return 0.0
         began = self._clock()
         results = run_together(self._engine, calls)
         took = self._clock() - began
@@ -132,7 +138,7 @@ class Batcher:
         if self._too_long == TOO_OFTEN:
             log.warning("runs take longer than they should: all go to threads from now on")
             self._longest_inline = -1.0
-        self._deliver(calls, results)
+        self._computed(calls, results)
         return took
 
     def _begin(self) -> None:
@@ -149,7 +155,7 @@ class Batcher:
     async def _run(self, calls: Sequence[Call]) -> None:
         try:
             run = self._loop.run_in_executor(self._pool, run_together, self._engine, calls)
-            self._deliver(calls, await run)
+            self._computed(calls, await run)
         finally:
             self._free += 1
             self._begin()
@@ -163,6 +169,12 @@ class Batcher:
             late = UnavailableError("the request has waited longer than it may take")
             self._deliver(gone, [late] * len(gone))
         return live
+
+    def _computed(self, calls: Sequence[Call], results: Sequence[Results]) -> None:
+        rows = sum([call.rows for call in calls])
+        for observer in self._observers:
+            observer.computed(len(calls), rows)
+        self._deliver(calls, results)
 
     def _deliver(self, calls: Sequence[Call], results: Sequence[Results]) -> None:
         for call, result in zip(calls, results, strict=True):
@@ -186,8 +198,8 @@ def rows_of(inputs: Mapping[str, Array]) -> int:
 
 def run_together(engine: Engine, calls: Sequence[Call]) -> list[Results]:
     """Compute calls of one kind as one batch; one by one if that fails, so that one fails alone."""
-    if len(calls) <= 1:
-        return [_run_alone(engine, call) for call in calls]
+    if len(calls) == 1:
+        return [_run_alone(engine, calls[0])]
     first = calls[0]
     inputs = {name: np.concatenate([call.inputs[name] for call in calls]) for name in first.inputs}
     total = sum(call.rows for call in calls)

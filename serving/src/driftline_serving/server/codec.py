@@ -9,11 +9,10 @@ import orjson
 from driftline_serving.errors import RequestError
 from driftline_serving.server import tensor_binary, tensor_json
 from driftline_serving.server.fields import Fields
+from driftline_serving.server.ordinary import read_ordinary
 from driftline_serving.server.request import (
-    LARGE,
     MOST_JSON_BYTES,
     InferRequest,
-    WantedOutput,
     check_complete,
     check_input_parameters,
     check_output,
@@ -21,13 +20,15 @@ from driftline_serving.server.request import (
     check_tensor,
     expected_input,
 )
-from driftline_serving.server.tensors import Array, Signature, TensorSpec
+from driftline_serving.server.tensors import Array, Signature, TensorSpec, WantedOutput
 
 #: Tokens that orjson refuses, being none of JSON's; Python's own reader takes them.
 _BARE_TOKENS = (b"NaN", b"Infinity")
+#: What orjson writes for NaN and the infinities, and we for nothing.
+_NULL = b"null"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Body:
     """A body as a transport moves it.
 
@@ -50,33 +51,6 @@ class Body:
         return Body(content=self.unpack(self.content), json_length=self.json_length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyQuestion:
-    """An inference call over HTTP; see `request.Question`."""
-
-    body: Body
-    json_bytes: int = MOST_JSON_BYTES
-
-    @property
-    def is_large(self) -> bool:
-        """What has to be unpacked may turn out to be."""
-        return len(self.body.content) > LARGE or self.body.unpack is not None
-
-    def read(self, signature: Signature) -> InferRequest:
-        """See `decode_request`."""
-        return decode_request(self.body, signature, self.json_bytes)
-
-    @staticmethod
-    def answer(
-        request: InferRequest,
-        results: Sequence[Array],
-        about: Mapping[str, str],
-        signature: Signature,
-    ) -> Body:
-        """See `encode_response`."""
-        return encode_response(request, results, about, signature)
-
-
 def decode_request(
     body: Body, signature: Signature, json_bytes: int = MOST_JSON_BYTES
 ) -> InferRequest:
@@ -91,7 +65,10 @@ def decode_request(
             f"more than {json_bytes} bytes of the body are JSON; send large tensors as binary data",
             413,
         )
-    request = Fields(_parse(header), "the request")
+    parsed = _parse(header)
+    if not raw and (ordinary := read_ordinary(parsed, signature)):
+        return ordinary
+    request = Fields(parsed, "the request")
     request_id = request.optional("id", str)
     return InferRequest(
         id=request_id,
@@ -111,26 +88,40 @@ def encode_response(
         about: Further members of the response, such as the model's name and version.
         signature: The model's.
     """
-    specs = {spec.name: spec for spec in signature.outputs}
     tails: list[bytes] = []
-    outputs = []
+    outputs: list[dict[str, object]] = []
+    values: list[tuple[dict[str, object], Array]] = []
     for wanted, array in zip(request.outputs, results, strict=True):
         output: dict[str, object] = {
             "name": wanted.name,
-            "datatype": specs[wanted.name].datatype.value,
-            "shape": list(array.shape),
+            "datatype": signature.output_specs[wanted.name].datatype.value,
+            "shape": array.shape,
         }
         if wanted.binary:
             tails.append(tensor_binary.from_array(array))
             output["parameters"] = {"binary_data_size": len(tails[-1])}
         else:
-            output["data"] = tensor_json.from_array(array)
+            values.append((output, array))
         outputs.append(output)
     response = {**about, **({} if request.id is None else {"id": request.id}), "outputs": outputs}
-    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    header = _written(response, values)
     if not tails:
         return Body(content=header)
     return Body(content=b"".join((header, *tails)), json_length=len(header))
+
+
+def _written(
+    response: Mapping[str, object], outputs: Sequence[tuple[dict[str, object], Array]]
+) -> bytes:
+    """Write a response with the data of its outputs, each beside the object that it belongs to."""
+    for output, array in outputs:
+        output["data"] = tensor_json.finite(array)
+    header = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    if _NULL not in header:
+        return header
+    for output, array in outputs:
+        output["data"] = tensor_json.from_array(array)
+    return orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _split(body: Body) -> tuple[bytes, memoryview]:
@@ -167,7 +158,7 @@ def _parse_with_bare_tokens(header: bytes) -> object:
 def _decode_inputs(
     inputs: Sequence[Fields], raw: memoryview, signature: Signature
 ) -> dict[str, Array]:
-    specs = {spec.name: spec for spec in signature.inputs}
+    specs = signature.input_specs
     arrays: dict[str, Array] = {}
     consumed = 0
     for given in inputs:

@@ -8,12 +8,15 @@ finds the pod that still remembers the prediction. 42 random bits a millisecond 
 
 import hashlib
 import ipaddress
+import os
 from uuid import UUID
 
 #: Random bits that `prediction_id` takes.
 RANDOM_BITS = 42
 _POD_BITS = 32
 _RAND_B_BITS = 62
+_RANDOM_BYTES = -(-RANDOM_BITS // 8)
+_POOL_BYTES = 512 * _RANDOM_BYTES
 
 
 def pod_hash(ip: str) -> int:
@@ -40,8 +43,23 @@ def prediction_id(unix_ms: int, random: int, pod: int) -> str:
         pod: What `pod_hash` says.
     """
     rand_a, rand_b_high = divmod(random, 1 << (_RAND_B_BITS - _POD_BITS))
-    value = unix_ms << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b_high << _POD_BITS | pod
-    return str(UUID(int=value))
+    time, low = f"{unix_ms:012x}", f"{0b10 << 62 | rand_b_high << _POD_BITS | pod:016x}"
+    return f"{time[:8]}-{time[8:]}-7{rand_a:03x}-{low[:4]}-{low[4:]}"
+
+
+class RandomBits:
+    """Random bits from the system, fetched in bulk: one call of it costs as much as a whole id."""
+
+    def __init__(self) -> None:
+        self._pool, self._at = b"", 0
+
+    def __call__(self) -> int:
+        """Return `RANDOM_BITS` random bits."""
+        if self._at >= len(self._pool):
+            self._pool, self._at = os.urandom(_POOL_BYTES), 0
+        at = self._at
+        self._at = at + _RANDOM_BYTES
+        return int.from_bytes(self._pool[at : self._at]) >> (8 * _RANDOM_BYTES - RANDOM_BITS)
 
 
 def pod_of(identifier: str) -> int:

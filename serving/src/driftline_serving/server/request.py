@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final, Protocol, TypeVar
 
-from driftline_serving.errors import RequestError
-from driftline_serving.server.tensors import Array, Signature, TensorSpec
+from driftline_serving.errors import RequestError, ServingError
+from driftline_serving.server.tensors import Array, Signature, TensorSpec, WantedOutput
 
 #: Bytes of a body, and of results, above which they are read and written on a thread: a few
 #: milliseconds of JSON would hold up everybody else who is connected.
@@ -18,55 +18,56 @@ MOST_JSON_BYTES: Final = 16 * 1024 * 1024
 #: An empty axis does not make the others small: numpy refuses shapes beyond its address space.
 _MOST_ELEMENTS: Final = 2**40
 
-AnswerT_co = TypeVar("AnswerT_co", covariant=True)
+AnswerT = TypeVar("AnswerT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedOutput:
-    """An output that the client asked for, and whether it wants its bytes or its values."""
-
-    name: str
-    binary: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class InferRequest:
-    """One inference call, checked against the model's signature."""
+    """One inference call, checked against the model's signature.
+
+    It is not changed once it is made; it is not frozen because that makes it three times as dear.
+    """
 
     id: str | None
     inputs: Mapping[str, Array]
     outputs: tuple[WantedOutput, ...]
 
 
-class Question(Protocol[AnswerT_co]):
+class Answered(Protocol):
+    """A call that the model has answered; see `observation.Finished`."""
+
+    request: InferRequest | None
+    results: Sequence[Array]
+    prediction_id: str
+
+
+class Question(Protocol[AnswerT]):
     """An inference call as a transport carries it: how it is read, and its answer written."""
+
+    @property
+    def protocol(self) -> str:
+        """`http` or `grpc`."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What came with it; names in lower case."""
 
     @property
     def is_large(self) -> bool:
         """Whether it is read on a thread; see `LARGE`."""
 
     def read(self, signature: Signature) -> InferRequest:
-        """Read it.
+        """Read it, once, and let go of what was read; on whatever thread.
 
         Raises:
             RequestError: it is not a request that this model can be asked.
         """
 
-    @staticmethod
-    def answer(
-        request: InferRequest,
-        results: Sequence[Array],
-        about: Mapping[str, str],
-        signature: Signature,
-    ) -> AnswerT_co:
-        """Write the answer; what was read is no longer held for it.
+    def answer(self, answered: Answered, signature: Signature) -> AnswerT:
+        """Write the answer; on whatever thread."""
 
-        Args:
-            request: What `read` has returned.
-            results: What the model answered, in the order of `request.outputs`.
-            about: `model_name` and `model_version`.
-            signature: The model's.
-        """
+    def deliver(self, result: AnswerT | ServingError) -> None:
+        """Send the answer, or why there is none; called once at most, in the loop."""
 
 
 def expected_input(

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,10 @@ from driftline_api.names import DIGEST_HEADER, REVISION_HEADER
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
 from driftline_serving.server.batcher import Batcher, Call, Results, rows_of
 from driftline_serving.server.engine import Engine
-from driftline_serving.server.prediction_id import RANDOM_BITS, pod_hash, prediction_id
+from driftline_serving.server.observation import Finished, Observer
+from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
-from driftline_serving.server.tensors import Array, Signature, TensorSpec
+from driftline_serving.server.tensors import Array, TensorSpec
 from driftline_serving.server.trial import Trial
 
 SERVER_NAME = "driftline"
@@ -62,18 +62,6 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inferred(Generic[AnswerT]):
-    """A finished inference call."""
-
-    answer: AnswerT
-    prediction_id: str
-
-
-Write = Callable[[InferRequest, list[Array], Mapping[str, str], Signature], AnswerT]
-Done = Callable[[Inferred[AnswerT] | ServingError], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What the server takes on.
 
@@ -90,28 +78,29 @@ class Bounds:
     json_bytes: int = MOST_JSON_BYTES
 
 
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class InferenceService:
     """One model behind the Open Inference Protocol; the transports call it, from one event loop.
 
     Args:
         identity: Which model.
         bounds: What is taken on.
-        now_ms: The clock, Unix milliseconds.
+        now: The clock, Unix nanoseconds.
     """
 
     def __init__(
-        self, identity: Identity, bounds: Bounds, now_ms: Callable[[], int] = _unix_ms
+        self, identity: Identity, bounds: Bounds, now: Callable[[], int] = time.time_ns
     ) -> None:
         self.identity = identity
         self.phase = Phase.LOADING
         self.bounds = bounds
-        self._now_ms = now_ms
+        self.observers: list[Observer] = []
+        self.about: Mapping[str, str] = {
+            "model_name": identity.model,
+            "model_version": identity.version,
+        }
+        self._now = now
         self._pod = pod_hash(identity.pod_ip)
-        self._about = {"model_name": identity.model, "model_version": identity.version}
+        self._random = RandomBits()
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
@@ -126,7 +115,7 @@ class InferenceService:
         """Answer with this model, which has been warmed up and tried."""
         bounds = self.bounds
         self._engine = engine
-        self._batcher = Batcher(engine, trial, runs=bounds.runs)
+        self._batcher = Batcher(engine, trial, runs=bounds.runs, observers=self.observers)
         self._enter(Phase.READY)
 
     def close(self) -> None:
@@ -181,9 +170,9 @@ class InferenceService:
             )
 
     def infer(
-        self, model: str, version: str | None, question: Question[AnswerT], done: Done[AnswerT]
+        self, model: str, version: str | None, question: Question[AnswerT]
     ) -> Callable[[], None]:
-        """Begin an inference call; `done` gets the answer, or why there is none.
+        """Begin an inference call; `question.deliver` gets the answer, or why there is none.
 
         Returns:
             What is called when nobody waits any more.
@@ -196,25 +185,30 @@ class InferenceService:
         if batcher is None:
             raise UnavailableError("the model is still loading")
         self._check_room(batcher)
+        received = self._now()
         pending = _Pending(
+            protocol=question.protocol,
+            headers=question.headers,
+            received=received,
+            prediction_id=prediction_id(received // 1_000_000, self._random(), self._pod),
             service=self,
             batcher=batcher,
             engine=engine,
             question=question,
-            answer=question.answer,
-            done=done,
-            expires=asyncio.get_running_loop().time() + self.bounds.seconds,
+            began=asyncio.get_running_loop().time(),
         )
+        self._inside += 1
         if question.is_large:
             self.on_thread(pending.decode, pending.decoded)
         else:
-            pending.decoded(pending.decode())
-        self._inside += 1
+            pending.decoded(_attempt(pending.decode))
         return pending.abandon
 
-    def leave(self) -> None:
+    def leave(self, call: Finished) -> None:
         """A request is over, however it ended."""
         self._inside -= 1
+        for observer in self.observers:
+            observer.finished(call)
 
     def _check_room(self, batcher: Batcher) -> None:
         room = self.bounds.runs + self.bounds.waiting
@@ -236,11 +230,6 @@ class InferenceService:
         future = asyncio.get_running_loop().run_in_executor(self._coding, work)
         future.add_done_callback(finished)
 
-    def inferred(self, write: Callable[[Mapping[str, str]], AnswerT]) -> Inferred[AnswerT]:
-        """Return the answer that `write` makes; may be called on any thread."""
-        identifier = prediction_id(self._now_ms(), secrets.randbits(RANDOM_BITS), self._pod)
-        return Inferred(answer=write(self._about), prediction_id=identifier)
-
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         for changed in self._watchers:
@@ -254,17 +243,14 @@ class InferenceService:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Pending(Generic[AnswerT]):
+class _Pending(Finished, Generic[AnswerT]):
     """One inference call on its way from a question to an answer. It counts until `_finish`."""
 
     service: InferenceService
     batcher: Batcher
     engine: Engine
-    question: Question[AnswerT] | None
-    answer: Write[AnswerT]
-    done: Done[AnswerT]
-    expires: float
-    request: InferRequest | None = None
+    question: Question[AnswerT]
+    began: float
     call: Call | None = None
     abandoned: bool = False
 
@@ -283,7 +269,6 @@ class _Pending(Generic[AnswerT]):
         """
         if self.abandoned:
             raise UnavailableError("the client has gone")
-        assert self.question is not None
         return self.question.read(self.engine.signature)
 
     def decoded(self, request: InferRequest | ServingError) -> None:
@@ -292,38 +277,45 @@ class _Pending(Generic[AnswerT]):
             self._finish(request)
             return
         self.request = request
-        self.question = None
+        inputs = request.inputs
         self.call = Call(
-            inputs=request.inputs,
-            outputs=tuple(wanted.name for wanted in request.outputs),
-            rows=rows_of(request.inputs),
-            size=sum(array.size for array in request.inputs.values()),
+            inputs=inputs,
+            outputs=tuple([wanted.name for wanted in request.outputs]),
+            rows=rows_of(inputs),
+            size=sum([array.size for array in inputs.values()]),
             deliver=self._computed,
-            expires=self.expires,
+            expires=self.began + self.service.bounds.seconds,
             abandoned=self.abandoned,
         )
         self.batcher.submit(self.call)
 
     def _computed(self, results: Results) -> None:
-        if isinstance(results, ServingError) or self.abandoned:
-            self._finish(results if isinstance(results, ServingError) else _GONE)
-        elif sum(map(_weight, results)) > LARGE:
-            self.service.on_thread(lambda: self._encode(results), self._finish)
+        if isinstance(results, ServingError):
+            self._finish(results)
+        elif self.abandoned:
+            self._finish(UnavailableError("the client has gone"))
         else:
-            self._finish(_attempt(lambda: self._encode(results)))
+            self.results = results
+            if sum([_weight(array) for array in results]) > LARGE:
+                self.service.on_thread(self._answer, self._finish)
+            else:
+                self._finish(_attempt(self._answer))
 
-    def _encode(self, results: list[Array]) -> Inferred[AnswerT]:
-        request, signature = self.request, self.engine.signature
-        assert request is not None
-        return self.service.inferred(lambda about: self.answer(request, results, about, signature))
+    def _answer(self) -> AnswerT:
+        return self.question.answer(self, self.engine.signature)
 
-    def _finish(self, result: Inferred[AnswerT] | ServingError) -> None:
-        self.service.leave()
-        if not self.abandoned:
-            self.done(result)
+    def _finish(self, result: AnswerT | ServingError) -> None:
+        if self.abandoned:
+            self.status = _NOBODY_WAITED
+        else:
+            self.status = result.status if isinstance(result, ServingError) else _OK
+            self.question.deliver(result)
+        self.seconds = asyncio.get_running_loop().time() - self.began
+        self.service.leave(self)
 
 
-_GONE: Final = UnavailableError("the client has gone")
+_OK: Final = 200
+_NOBODY_WAITED: Final = 499
 #: Bytes that a string is taken to have, whose array only counts pointers.
 _STRING_BYTES: Final = 64
 

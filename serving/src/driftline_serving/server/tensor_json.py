@@ -37,14 +37,16 @@ def to_array(spec: TensorSpec, shape: tuple[int, ...], data: object) -> Array:
     return values.reshape(shape)
 
 
+def finite(array: Array) -> object:
+    """What stands for the array in JSON, flat, if no value is NaN or infinite."""
+    return array.ravel().tolist() if array.dtype == object else array.ravel()
+
+
 def from_array(array: Array) -> object:
-    """What stands for the array in JSON, flat: the array itself where orjson can write it."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype == object:
-        return flat.tolist()
-    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
-        return [_spell(value) for value in flat.tolist()]
-    return flat
+    """What stands for the array in JSON, flat."""
+    if array.dtype.kind == "f":
+        return [_spell(value) for value in array.ravel().tolist()]
+    return finite(array)
 
 
 def _spell(value: float) -> float | str:

@@ -1,7 +1,9 @@
 """Tensors as the protocol names them, and as numpy holds them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -77,8 +79,31 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedOutput:
+    """An output that the client asked for, and whether it wants its bytes or its values."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signature:
     """What goes into a model and what comes out, in the model's order."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    @cached_property
+    def input_specs(self) -> Mapping[str, TensorSpec]:
+        """The inputs by name."""
+        return {spec.name: spec for spec in self.inputs}
+
+    @cached_property
+    def output_specs(self) -> Mapping[str, TensorSpec]:
+        """The outputs by name."""
+        return {spec.name: spec for spec in self.outputs}
+
+    @cached_property
+    def all_values(self) -> tuple[WantedOutput, ...]:
+        """What is wanted where nothing is said: every output, and its values."""
+        return tuple(WantedOutput(name=spec.name, binary=False) for spec in self.outputs)

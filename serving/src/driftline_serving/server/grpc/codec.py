@@ -1,21 +1,20 @@
 """Messages of the Open Inference Protocol v2 (gRPC) to arrays, and arrays to messages."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from driftline_serving.errors import RequestError
+from driftline_serving.errors import RequestError, ServingError
 from driftline_serving.server import tensor_binary
 from driftline_serving.server.grpc import contents
 from driftline_serving.server.grpc.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from driftline_serving.server.grpc.outline import check_outline
 from driftline_serving.server.request import (
     LARGE,
-    MOST_JSON_BYTES,
+    Answered,
     InferRequest,
-    WantedOutput,
     check_complete,
     check_input_parameters,
     check_output,
@@ -23,7 +22,8 @@ from driftline_serving.server.request import (
     check_tensor,
     expected_input,
 )
-from driftline_serving.server.tensors import Array, Datatype, Signature, TensorSpec
+from driftline_serving.server.service import InferenceService
+from driftline_serving.server.tensors import Array, Datatype, Signature, TensorSpec, WantedOutput
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -40,41 +40,48 @@ def parse(kind: type[MessageT], data: bytes) -> MessageT:
         raise RequestError(f"this is not a {kind.__name__}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageQuestion:
     """An inference call over gRPC; see `request.Question`. The answer is a message's bytes.
 
-    Attributes:
-        data: the bytes of a ModelInferRequest.
-        check_model: refuses another model or version.
-        other_bytes: at most so many of the bytes stand beside raw tensors.
+    Args:
+        data: The bytes of a ModelInferRequest.
+        headers: Its metadata.
+        service: The model.
     """
 
-    data: bytes
-    check_model: Callable[[str, str | None], None]
-    other_bytes: int = MOST_JSON_BYTES
+    protocol = "grpc"
 
-    @property
-    def is_large(self) -> bool:
-        """Whether the message is."""
-        return len(self.data) > LARGE
+    def __init__(self, data: bytes, headers: Mapping[str, str], service: InferenceService) -> None:
+        self.headers = headers
+        self.is_large = len(data) > LARGE
+        self.result: asyncio.Future[bytes | ServingError] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self.prediction_id = ""
+        self._data = data
+        self._service = service
 
     def read(self, signature: Signature) -> InferRequest:
         """See `decode_request`."""
-        check_outline(self.data, self.other_bytes)
-        message = parse(ModelInferRequest, self.data)
-        self.check_model(message.model_name, message.model_version or None)
+        data, self._data = self._data, b""
+        check_outline(data, self._service.bounds.json_bytes)
+        message = parse(ModelInferRequest, data)
+        self._service.check_model(message.model_name, message.model_version or None)
         return decode_request(message, signature)
 
-    @staticmethod
-    def answer(
-        request: InferRequest,
-        results: Sequence[Array],
-        about: Mapping[str, str],
-        signature: Signature,
-    ) -> bytes:
+    def answer(self, answered: Answered, signature: Signature) -> bytes:
         """See `encode_response`."""
-        return encode_response(request, results, about, signature).SerializeToString()
+        assert answered.request is not None
+        self.prediction_id = answered.prediction_id
+        response = encode_response(
+            answered.request, answered.results, self._service.about, signature
+        )
+        return response.SerializeToString()
+
+    def deliver(self, result: bytes | ServingError) -> None:
+        """Wake the call, unless it is over."""
+        if not self.result.done():
+            self.result.set_result(result)
 
 
 def decode_request(message: ModelInferRequest, signature: Signature) -> InferRequest:
@@ -94,12 +101,11 @@ def encode_response(
     request: InferRequest, results: Sequence[Array], about: Mapping[str, str], signature: Signature
 ) -> ModelInferResponse:
     """Write the response; see `request.Question.answer`."""
-    specs = {spec.name: spec for spec in signature.outputs}
     response = ModelInferResponse(
         model_name=about["model_name"], model_version=about["model_version"], id=request.id
     )
     for wanted, array in zip(request.outputs, results, strict=True):
-        datatype = specs[wanted.name].datatype
+        datatype = signature.output_specs[wanted.name].datatype
         output = response.outputs.add(name=wanted.name, datatype=datatype, shape=array.shape)
         if wanted.binary:
             response.raw_output_contents.append(tensor_binary.from_array(array))
@@ -109,7 +115,7 @@ def encode_response(
 
 
 def _decode_inputs(message: ModelInferRequest, signature: Signature) -> dict[str, Array]:
-    specs = {spec.name: spec for spec in signature.inputs}
+    specs = signature.input_specs
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise RequestError(
@@ -154,7 +160,7 @@ def _decode_outputs(message: ModelInferRequest, signature: Signature) -> tuple[W
 
     The protocol has all outputs in one form.
     """
-    specs = {spec.name: spec for spec in signature.outputs}
+    specs = signature.output_specs
     known = list(specs)
     names: list[str] = []
     for index, asked in enumerate(message.outputs):

@@ -1,8 +1,7 @@
 """The methods of `inference.GRPCInferenceService`: messages to what the service can do."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 import grpc
@@ -13,7 +12,7 @@ from driftline_api.names import PREDICTION_ID_HEADER
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
 from driftline_serving.server.grpc import open_inference_pb2 as messages
 from driftline_serving.server.grpc.codec import MessageQuestion, parse
-from driftline_serving.server.service import InferenceService, Inferred
+from driftline_serving.server.service import InferenceService
 
 SERVICE: Final = "inference.GRPCInferenceService"
 
@@ -75,33 +74,26 @@ class Methods:
         return ParseDict(about, messages.ModelMetadataResponse()).SerializeToString()
 
     async def _model_infer(self, data: bytes, context: Context) -> bytes:
-        service = self._service
-        question = MessageQuestion(
-            data=data, check_model=service.check_model, other_bytes=service.bounds.json_bytes
-        )
-        inferred = await self._inferred(question)
-        context.set_trailing_metadata(
-            ((PREDICTION_ID_HEADER, inferred.prediction_id), *self._about)
-        )
-        return inferred.answer
-
-    async def _inferred(self, question: MessageQuestion) -> Inferred[bytes]:
         """Infer; a client that cancels, or whose deadline is over, cancels the waiting."""
-        future: asyncio.Future[Inferred[bytes] | ServingError]
-        future = asyncio.get_running_loop().create_future()
-
-        def done(result: Inferred[bytes] | ServingError) -> None:
-            if not future.done():
-                future.set_result(result)
-
-        abandon = self._service.infer(self._service.identity.model, None, question, done)
+        service = self._service
+        question = MessageQuestion(data, _headers(context), service)
+        abandon = service.infer(service.identity.model, None, question)
         try:
-            result = await future
+            result = await question.result
         finally:
             abandon()
         if isinstance(result, ServingError):
             raise result
+        context.set_trailing_metadata(
+            ((PREDICTION_ID_HEADER, question.prediction_id), *self._about)
+        )
         return result
+
+
+def _headers(context: Context) -> Mapping[str, str]:
+    """Return the metadata that is text."""
+    given = context.invocation_metadata() or ()
+    return {name: value for name, value in given if isinstance(value, str)}
 
 
 def status_of(error: ServingError) -> grpc.StatusCode:

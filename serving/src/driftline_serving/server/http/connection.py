@@ -7,12 +7,13 @@ connection, with a response that says why where one can still be given.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import httptools
 
 from driftline_serving.server.http.messages import Request, Response, as_error, rendered
+from driftline_serving.server.http.reading import Reading, name_of, path_of
 
 #: With so many requests unanswered, no more is read from a connection.
 MOST_AHEAD = 4
@@ -94,34 +95,6 @@ class Members(Protocol):
         """Forget a connection."""
 
 
-@dataclass(slots=True)
-class _Reading:
-    """The request that is being read.
-
-    Attributes:
-        begun: its first byte has come.
-        headed: its headers have come to their end; what still comes by that name are trailers.
-        raw_bytes: all that has come of it, but for what came in one piece with the one before.
-    """
-
-    begun: bool = False
-    headed: bool = False
-    url: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    raw_bytes: int = 0
-    header_bytes: int = 0
-    body: bytes | bytearray = b""
-
-    def add(self, piece: bytes) -> None:
-        """Append to the body; most bodies come in one piece, and are not copied."""
-        if not self.body:
-            self.body = piece
-        elif isinstance(self.body, bytearray):
-            self.body += piece
-        else:
-            self.body = bytearray(self.body) + piece
-
-
 class Connection(asyncio.Protocol):
     """See the module."""
 
@@ -132,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connected
-        self._reading = _Reading()
+        self._reading = Reading()
         self._exchanges: deque[Exchange] = deque()
         self._deaf = False
         self._lingers = False
@@ -140,6 +113,7 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         self._paused = False
         self._stuck = False
+        self._patience = 0.0
         self.admitted = False
         self.deadline = float("inf")
 
@@ -177,6 +151,8 @@ class Connection(asyncio.Protocol):
             self._end(self._headers_too_large())
         elif reading.raw_bytes > limits.header_bytes + 2 * limits.body_bytes:
             self._end(self._too_large())
+        if self._patience:
+            self._expect(self._patience)
 
     def _fed(self, data: bytes) -> bytes:
         """Give bytes to the parser; return what is to be read once more."""
@@ -192,8 +168,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Httptools: the first byte of a request."""
-        self._reading = _Reading(begun=True)
-        self._expect(self._limits.header_seconds)
+        self._reading.begun = True
+        self._patience = self._limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
         """Httptools: a piece of the target."""
@@ -202,28 +178,32 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Httptools: one header."""
-        if not self._reading.headed:
-            self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        reading = self._reading
+        if reading.request is None:
+            reading.headers[name_of(name)] = value.decode("latin-1")
         self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """Httptools: the body, if any, follows."""
-        self._reading.headed = True
-        self._expect(self._limits.body_seconds)
         if self._deaf:
             return
-        headers = self._reading.headers
-        refusal = self._answering.refuse(self._request()) or self._refuse_body(headers)
+        request = self._reading.request = self._request()
+        self._patience = self._limits.body_seconds
+        headers = request.headers
+        refusal = self._answering.refuse(request) or self._refuse_body(headers)
         if refusal:
             self._end(refusal)
         elif self._parser.should_upgrade():
             return  # `_declined` reads it once more
-        elif headers.get("expect", "").lower() == "100-continue" and not self._exchanges:
+        elif "expect" in headers and self._is_awaited(headers["expect"]):
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _is_awaited(self, expect: str) -> bool:
+        return expect.lower() == "100-continue" and not self._exchanges
+
     def _refuse_body(self, headers: Mapping[str, str]) -> Response | None:
-        coding = headers.get("transfer-encoding", "chunked").lower()
-        if coding != "chunked":
+        coding = headers.get("transfer-encoding")
+        if coding is not None and coding.lower() != "chunked":
             return as_error(f"transfer-encoding is {coding}; only chunked is taken", 501)
         length = headers.get("content-length", "0")
         return self._too_large() if int(length) > self._limits.body_bytes else None
@@ -239,11 +219,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Httptools: the whole request is there."""
-        if self._deaf or self._parser.should_upgrade():
+        request = self._reading.request
+        if self._deaf or request is None or self._parser.should_upgrade():
             return
-        request = self._request()
-        self._reading = _Reading()
-        self._expect(self._limits.idle_seconds)
+        request.body = bytes(self._reading.body)
+        self._reading = Reading()
+        self._patience = self._limits.idle_seconds
         exchange = Exchange(
             connection=self,
             is_head=request.method == "HEAD",
@@ -316,9 +297,8 @@ class Connection(asyncio.Protocol):
         reading = self._reading
         return Request(
             method=self._parser.get_method().decode("ascii"),
-            path=_path_of(reading.url.decode("latin-1")),
+            path=path_of(reading.url.decode("latin-1")),
             headers=reading.headers,
-            body=bytes(reading.body),
         )
 
     def _count_header(self, size: int) -> None:
@@ -343,6 +323,7 @@ class Connection(asyncio.Protocol):
         exchange.reply(response)
 
     def _expect(self, seconds: float) -> None:
+        self._patience = 0.0
         self.deadline = self._loop.time() + seconds
 
     def _write(self, data: bytes) -> None:
@@ -360,6 +341,7 @@ class Connection(asyncio.Protocol):
         without the offer, for another parser.
         """
         request, version = self._request(), self._parser.get_http_version()
+        self._reading = Reading()
         kept = (f"{name}: {value}" for name, value in request.headers.items() if name != "upgrade")
         lines = [f"{request.method} {request.path} HTTP/{version}", *kept, "\r\n"]
         self._parser = httptools.HttpRequestParser(self)
@@ -381,16 +363,3 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
             self._expect(self._limits.write_seconds)
-
-
-def _path_of(target: str) -> str:
-    """Return the path of a request's target, of either form.
-
-    >>> _path_of("/v2?x=1"), _path_of("http://host:80/v2"), _path_of("http://host")
-    ('/v2', '/v2', '/')
-    """
-    path = target.partition("?")[0]
-    if path.startswith("/"):
-        return path
-    _, _, rest = path.partition("://")
-    return "/" + rest.partition("/")[2]

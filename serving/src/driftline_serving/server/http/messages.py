@@ -12,9 +12,9 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
-    """A whole request; names of headers are in lower case."""
+    """A request; names of headers are in lower case. The body comes after the rest."""
 
     method: str
     path: str
@@ -22,18 +22,27 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Response:
     """What goes back.
 
     Attributes:
-        headers: beside those that every response has.
+        headers: beside those that every response has; whole lines, see `header_lines`.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: str = ""
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    r"""Return headers as they are sent.
+
+    >>> header_lines({"allow": "GET"})
+    'allow: GET\r\n'
+    """
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
 def as_json(content: object, status: int = 200) -> Response:
@@ -45,7 +54,7 @@ def as_error(message: str, status: int, headers: Mapping[str, str] | None = None
     """Return an error in the protocol's form."""
     # A message may quote what a client sent, which may not be text.
     body = orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
-    return Response(status=status, body=body, headers=headers or {})
+    return Response(status=status, body=body, headers=header_lines(headers or {}))
 
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -59,19 +68,16 @@ def rendered(response: Response, *, closing: bool, with_body: bool) -> bytes:
         closing: The connection ends with it.
         with_body: False for HEAD: the headers alone, as GET would have them.
     """
-    status = response.status
-    lines = [
-        f"HTTP/1.1 {status} {_REASONS.get(status, '')}",
-        f"content-length: {len(response.body)}",
-        f"date: {_dates.now()}",
-    ]
-    if response.body:
-        lines.append(f"content-type: {response.content_type}")
-    lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    if closing:
-        lines.append("connection: close")
-    head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
-    return head + response.body if with_body else head
+    status, body = response.status, response.body
+    kind = f"content-type: {response.content_type}\r\n" if body else ""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ncontent-length: {len(body)}\r\n"
+        f"date: {_dates.now()}\r\n{kind}{response.headers}{_CLOSING if closing else ''}\r\n"
+    ).encode("latin-1")
+    return head + body if with_body else head
+
+
+_CLOSING = "connection: close\r\n"
 
 
 class _Dates:

@@ -9,10 +9,19 @@ from urllib.parse import unquote
 
 from driftline_api.names import PREDICTION_ID_HEADER
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
-from driftline_serving.server.codec import Body, BodyQuestion
+from driftline_serving.server.codec import Body, decode_request, encode_response
 from driftline_serving.server.http.connection import Exchange
-from driftline_serving.server.http.messages import BINARY, Request, Response, as_error, as_json
-from driftline_serving.server.service import InferenceService, Inferred
+from driftline_serving.server.http.messages import (
+    BINARY,
+    Request,
+    Response,
+    as_error,
+    as_json,
+    header_lines,
+)
+from driftline_serving.server.request import LARGE, Answered, InferRequest
+from driftline_serving.server.service import InferenceService
+from driftline_serving.server.tensors import Signature
 
 JSON_LENGTH_HEADER: Final = "inference-header-content-length"
 RETRY_AFTER: Final = {"retry-after": "1"}
@@ -41,9 +50,9 @@ class Routes:
     """
 
     def __init__(self, service: InferenceService, body_bytes: int) -> None:
-        self._service = service
+        self.service = service
         self._body_bytes = body_bytes
-        self._about = service.identity.headers
+        self.about = header_lines(service.identity.headers)
         self._fixed: Mapping[str, Callable[[], Response]] = {
             "/v2": lambda: as_json(service.server_metadata()),
             "/v2/health/live": lambda: as_json({"live": True}),
@@ -69,7 +78,7 @@ class Routes:
         """See `connection.Answering`."""
         try:
             if request.path == self._infer_path:
-                self._infer(self._service.identity.model, None, request, exchange)
+                self._infer(self.service.identity.model, None, request, exchange)
             elif fixed := self._fixed.get(request.path):
                 exchange.reply(fixed())
             elif target := _target(request.path):
@@ -81,7 +90,7 @@ class Routes:
             exchange.reply(as_error("internal error; the server's log has it", 500))
 
     def _about_model(self, target: _Target, request: Request, exchange: Exchange) -> None:
-        service = self._service
+        service = self.service
         if target.verb == "infer":
             self._infer(target.model, target.version, request, exchange)
         elif target.verb == "ready":
@@ -92,17 +101,11 @@ class Routes:
             exchange.reply(as_json(service.model_metadata(target.model, target.version)))
 
     def _infer(self, model: str, version: str | None, request: Request, exchange: Exchange) -> None:
-        def done(result: Inferred[Body] | ServingError) -> None:
-            if isinstance(result, ServingError):
-                exchange.reply(failure(result))
-            else:
-                exchange.reply(self._inferred(result))
-
         body = Body(
             content=request.body, json_length=_json_length(request), unpack=self._unpacker(request)
         )
-        question = BodyQuestion(body=body, json_bytes=self._service.bounds.json_bytes)
-        exchange.abandon = self._service.infer(model, version, question, done)
+        question = _Question(self, body, request.headers, exchange)
+        exchange.abandon = self.service.infer(model, version, question)
 
     def _unpacker(self, request: Request) -> Callable[[bytes], bytes] | None:
         """Return what undoes the body's `content-encoding`, None where it has none.
@@ -110,24 +113,16 @@ class Routes:
         Raises:
             RequestError: it is one that is not known.
         """
-        coding = request.headers.get("content-encoding", "identity").strip().lower()
-        if coding == "identity":
+        given = request.headers.get("content-encoding")
+        if given is None or (coding := given.strip().lower()) == "identity":
             return None
         wbits = _WBITS.get(coding)
         if wbits is None:
             raise RequestError(f"content-encoding is {coding}; gzip and deflate are taken", 415)
         return lambda packed: _unpacked(packed, wbits, self._body_bytes)
 
-    def _inferred(self, inferred: Inferred[Body]) -> Response:
-        headers = {PREDICTION_ID_HEADER: inferred.prediction_id, **self._about}
-        length = inferred.answer.json_length
-        if length is None:
-            return Response(body=inferred.answer.content, headers=headers)
-        headers[JSON_LENGTH_HEADER] = str(length)
-        return Response(body=inferred.answer.content, content_type=BINARY, headers=headers)
-
     def _ready(self) -> Response:
-        ready = self._service.is_ready
+        ready = self.service.is_ready
         return as_json({"ready": ready}, 200 if ready else 503)
 
 
@@ -139,6 +134,45 @@ def failure(error: ServingError) -> Response:
         return as_error(str(error), error.status)
     log.error("%s", error)
     return as_error(str(error), 500)
+
+
+class _Question:
+    """An inference call over HTTP; see `request.Question`."""
+
+    protocol = "http"
+
+    def __init__(
+        self, routes: Routes, body: Body, headers: Mapping[str, str], exchange: Exchange
+    ) -> None:
+        self.headers = headers
+        # What has to be unpacked may turn out to be.
+        self.is_large = len(body.content) > LARGE or body.unpack is not None
+        self._routes = routes
+        self._body = body
+        self._exchange = exchange
+
+    def read(self, signature: Signature) -> InferRequest:
+        """See `decode_request`."""
+        body, self._body = self._body, _NO_BODY
+        return decode_request(body, signature, self._routes.service.bounds.json_bytes)
+
+    def answer(self, answered: Answered, signature: Signature) -> Response:
+        """See `encode_response`."""
+        routes, request = self._routes, answered.request
+        assert request is not None
+        body = encode_response(request, answered.results, routes.service.about, signature)
+        headers = f"{PREDICTION_ID_HEADER}: {answered.prediction_id}\r\n{routes.about}"
+        if body.json_length is None:
+            return Response(body=body.content, headers=headers)
+        headers += f"{JSON_LENGTH_HEADER}: {body.json_length}\r\n"
+        return Response(body=body.content, content_type=BINARY, headers=headers)
+
+    def deliver(self, result: Response | ServingError) -> None:
+        """Reply."""
+        self._exchange.reply(failure(result) if isinstance(result, ServingError) else result)
+
+
+_NO_BODY: Final = Body(content=b"")
 
 
 def _target(path: str) -> _Target | None:
