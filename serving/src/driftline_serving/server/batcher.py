@@ -90,6 +90,7 @@ class Batcher:
         self._pool = ThreadPoolExecutor(runs, thread_name_prefix="infer")
         self._free = runs
         self._loop = asyncio.get_running_loop()
+        self.time = self._loop.time
         self._arrived: dict[Hashable, list[Call]] = {}
         self._waiting: dict[Hashable, list[Call]] = {}
 
@@ -162,7 +163,7 @@ class Batcher:
 
     def _live(self, calls: Sequence[Call]) -> list[Call]:
         """Return the calls that somebody waits for; the others are over."""
-        now = self._loop.time()
+        now = self.time()
         live = [call for call in calls if not call.abandoned and now < call.expires]
         if len(live) < len(calls):
             gone = [call for call in calls if call.abandoned or now >= call.expires]

@@ -26,6 +26,7 @@ from driftline_serving.server.tensors import Array, Signature, TensorSpec, Wante
 _BARE_TOKENS = (b"NaN", b"Infinity")
 #: What orjson writes for NaN and the infinities, and we for nothing.
 _NULL = b"null"
+_NOTHING = memoryview(b"")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,12 +45,6 @@ class Body:
     json_length: int | None = None
     unpack: Callable[[bytes], bytes] | None = None
 
-    def unpacked(self) -> "Body":
-        """Return the same, unpacked."""
-        if self.unpack is None:
-            return self
-        return Body(content=self.unpack(self.content), json_length=self.json_length)
-
 
 def decode_request(
     body: Body, signature: Signature, json_bytes: int = MOST_JSON_BYTES
@@ -59,7 +54,9 @@ def decode_request(
     Raises:
         RequestError: it is not a request that this model can be asked.
     """
-    header, raw = _split(body.unpacked())
+    if body.unpack:
+        body = Body(content=body.unpack(body.content), json_length=body.json_length)
+    header, raw = _split(body)
     if len(header) > json_bytes:
         raise RequestError(
             f"more than {json_bytes} bytes of the body are JSON; send large tensors as binary data",
@@ -94,7 +91,7 @@ def encode_response(
     for wanted, array in zip(request.outputs, results, strict=True):
         output: dict[str, object] = {
             "name": wanted.name,
-            "datatype": signature.output_specs[wanted.name].datatype.value,
+            "datatype": signature.output_datatypes[wanted.name],
             "shape": array.shape,
         }
         if wanted.binary:
@@ -103,7 +100,8 @@ def encode_response(
         else:
             values.append((output, array))
         outputs.append(output)
-    response = {**about, **({} if request.id is None else {"id": request.id}), "outputs": outputs}
+    named = about if request.id is None else {**about, "id": request.id}
+    response = {**named, "outputs": outputs}
     header = _written(response, values)
     if not tails:
         return Body(content=header)
@@ -126,7 +124,7 @@ def _written(
 
 def _split(body: Body) -> tuple[bytes, memoryview]:
     if body.json_length is None:
-        return body.content, memoryview(b"")
+        return body.content, _NOTHING
     if not 0 <= body.json_length <= len(body.content):
         raise RequestError(
             f"Inference-Header-Content-Length is {body.json_length}, but the body has "

@@ -7,14 +7,15 @@ here they would read the same.
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
-from math import prod
 from typing import Any, Final
 
 import numpy as np
 
 from driftline_serving.server.request import InferRequest
-from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature, TensorSpec
+from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature
 
 _NUMBERS: Final = frozenset({int, float})
 _INTEGERS: Final = frozenset({int})
@@ -37,6 +38,39 @@ _FORMS: Final[Mapping[Datatype, tuple[str, frozenset[type]]]] = {
 _OTHER_ERRORS: Final = (LookupError, TypeError, ValueError, OverflowError, struct.error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """An input of the model, as it is looked at here.
+
+    Attributes:
+        form: how `struct` names the datatype.
+        types: of its values in Python.
+    """
+
+    datatype: str
+    shape: tuple[int, ...]
+    form: str
+    types: frozenset[type]
+    dtype: np.dtype[Any]
+
+
+@lru_cache(maxsize=8)
+def _known(signature: Signature) -> Mapping[str, _Known]:
+    """Return the inputs of the model; none if there are strings among them."""
+    if any(spec.datatype is Datatype.BYTES for spec in signature.inputs):
+        return {}
+    return {
+        spec.name: _Known(
+            datatype=spec.datatype.value,
+            shape=spec.shape,
+            form=_FORMS[spec.datatype][0],
+            types=_FORMS[spec.datatype][1],
+            dtype=spec.datatype.dtype,
+        )
+        for spec in signature.inputs
+    }
+
+
 class _OtherError(ValueError):
     """This is not an ordinary request."""
 
@@ -50,35 +84,34 @@ def read_ordinary(parsed: Any, signature: Signature) -> InferRequest | None:
 
 
 def _request(parsed: Any, signature: Signature) -> InferRequest:
-    given, request_id, specs = parsed["inputs"], parsed.get("id"), signature.input_specs
-    if "outputs" in parsed or "parameters" in parsed or len(given) != len(specs):
+    given, request_id, known = parsed["inputs"], parsed.get("id"), _known(signature)
+    if "outputs" in parsed or "parameters" in parsed or len(given) != len(known):
         raise _OtherError
     if request_id is not None and type(request_id) is not str:
         raise _OtherError
     inputs: dict[str, Array] = {}
     for tensor in given:
-        spec = specs[tensor["name"]]
-        if tensor["datatype"] != spec.datatype or "parameters" in tensor:
+        name = tensor["name"]
+        if "parameters" in tensor or name in inputs:
             raise _OtherError
-        inputs[spec.name] = _array(spec, tensor["shape"], tensor["data"])
-    if len(inputs) != len(specs):
-        raise _OtherError
+        inputs[name] = _array(known[name], tensor)
     return InferRequest(id=request_id, inputs=inputs, outputs=signature.all_values)
 
 
-def _array(spec: TensorSpec, shape: Any, data: Any) -> Array:
-    if type(shape) is not list or type(data) is not list or len(shape) != len(spec.shape):
+def _array(known: _Known, tensor: Mapping[str, Any]) -> Array:
+    shape, data = tensor["shape"], tensor["data"]
+    if type(shape) is not list or type(data) is not list or tensor["datatype"] != known.datatype:
         raise _OtherError
-    for axis, wanted in zip(shape, spec.shape, strict=True):
+    size = 1
+    for axis, wanted in zip(shape, known.shape, strict=True):
         if type(axis) is not int or axis < 1 or wanted not in (ANY_LENGTH, axis):
             raise _OtherError
+        size *= axis
     if len(shape) > 1 and type(data[0]) is list:
         data = _unnested(shape, data)
-    form, types = _FORMS[spec.datatype]
-    if len(data) != prod(shape) or not types.issuperset(map(type, data)):
+    if len(data) != size or not known.types.issuperset(map(type, data)):
         raise _OtherError
-    packed = struct.pack(f"<{len(data)}{form}", *data)
-    return np.frombuffer(packed, dtype=spec.datatype.dtype).reshape(shape)
+    return np.frombuffer(struct.pack(f"<{size}{known.form}", *data), known.dtype).reshape(shape)
 
 
 def _unnested(shape: list[int], data: list[Any]) -> list[Any]:

@@ -1,6 +1,7 @@
 """The model server's life: listen, load, be ready, drain, leave."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Sequence
@@ -93,6 +94,8 @@ async def _load(service: InferenceService, settings: ServeSettings, stop: asynci
     if not stopping.cancel():
         return False
     model, trial = loading.result()
+    gc.collect()
+    gc.freeze()  # what is here now stays: a collection that walks it all holds up every request
     service.serve(model, trial)
     batches = "joined" if trial.joins else "not joined"
     log.info("ready: %s; requests are %s: %s", service.identity.model, batches, trial.reason)

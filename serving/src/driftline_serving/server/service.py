@@ -16,7 +16,7 @@ from driftline_serving.server.engine import Engine
 from driftline_serving.server.observation import Finished, Observer
 from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
-from driftline_serving.server.tensors import Array, TensorSpec
+from driftline_serving.server.tensors import Array, Signature, TensorSpec
 from driftline_serving.server.trial import Trial
 
 SERVER_NAME = "driftline"
@@ -193,9 +193,9 @@ class InferenceService:
             prediction_id=prediction_id(received // 1_000_000, self._random(), self._pod),
             service=self,
             batcher=batcher,
-            engine=engine,
             question=question,
-            began=asyncio.get_running_loop().time(),
+            signature=engine.signature,
+            began=batcher.time(),
         )
         self._inside += 1
         if question.is_large:
@@ -248,8 +248,8 @@ class _Pending(Finished, Generic[AnswerT]):
 
     service: InferenceService
     batcher: Batcher
-    engine: Engine
     question: Question[AnswerT]
+    signature: Signature
     began: float
     call: Call | None = None
     abandoned: bool = False
@@ -269,7 +269,7 @@ class _Pending(Finished, Generic[AnswerT]):
         """
         if self.abandoned:
             raise UnavailableError("the client has gone")
-        return self.question.read(self.engine.signature)
+        return self.question.read(self.signature)
 
     def decoded(self, request: InferRequest | ServingError) -> None:
         """Go on to the model."""
@@ -302,7 +302,7 @@ class _Pending(Finished, Generic[AnswerT]):
                 self._finish(_attempt(self._answer))
 
     def _answer(self) -> AnswerT:
-        return self.question.answer(self, self.engine.signature)
+        return self.question.answer(self, self.signature)
 
     def _finish(self, result: AnswerT | ServingError) -> None:
         if self.abandoned:
@@ -310,18 +310,18 @@ class _Pending(Finished, Generic[AnswerT]):
         else:
             self.status = result.status if isinstance(result, ServingError) else _OK
             self.question.deliver(result)
-        self.seconds = asyncio.get_running_loop().time() - self.began
+        self.seconds = self.batcher.time() - self.began
         self.service.leave(self)
 
 
 _OK: Final = 200
 _NOBODY_WAITED: Final = 499
-#: Bytes that a string is taken to have, whose array only counts pointers.
-_STRING_BYTES: Final = 64
+#: How much more a string takes than the pointer to it, which is all that an array counts.
+_STRING: Final = 8
 
 
 def _weight(array: Array) -> int:
-    return int(array.size * _STRING_BYTES if array.dtype == object else array.nbytes)
+    return array.nbytes * _STRING if array.dtype.hasobject else array.nbytes
 
 
 def _attempt(work: Callable[[], T]) -> T | ServingError:

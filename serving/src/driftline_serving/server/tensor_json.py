@@ -39,7 +39,7 @@ def to_array(spec: TensorSpec, shape: tuple[int, ...], data: object) -> Array:
 
 def finite(array: Array) -> object:
     """What stands for the array in JSON, flat, if no value is NaN or infinite."""
-    return array.ravel().tolist() if array.dtype == object else array.ravel()
+    return array.ravel().tolist() if array.dtype.hasobject else array.ravel()
 
 
 def from_array(array: Array) -> object:

@@ -86,9 +86,9 @@ class WantedOutput:
     binary: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Signature:
-    """What goes into a model and what comes out, in the model's order."""
+    """What goes into a model and what comes out, in the model's order. Each is like no other."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -102,6 +102,11 @@ class Signature:
     def output_specs(self) -> Mapping[str, TensorSpec]:
         """The outputs by name."""
         return {spec.name: spec for spec in self.outputs}
+
+    @cached_property
+    def output_datatypes(self) -> Mapping[str, str]:
+        """The outputs' datatypes by name, as they are written."""
+        return {spec.name: spec.datatype.value for spec in self.outputs}
 
     @cached_property
     def all_values(self) -> tuple[WantedOutput, ...]:

@@ -173,15 +173,20 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Httptools: a piece of the target."""
-        self._reading.url += url
-        self._count_header(len(url))
+        reading = self._reading
+        reading.url += url
+        reading.header_bytes += len(url)
+        if reading.header_bytes > self._limits.header_bytes:
+            self._end(self._headers_too_large())
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Httptools: one header."""
         reading = self._reading
-        if reading.request is None:
+        reading.header_bytes += len(name) + len(value)
+        if reading.header_bytes > self._limits.header_bytes:
+            self._end(self._headers_too_large())
+        elif reading.request is None:
             reading.headers[name_of(name)] = value.decode("latin-1")
-        self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """Httptools: the body, if any, follows."""
@@ -195,27 +200,28 @@ class Connection(asyncio.Protocol):
             self._end(refusal)
         elif self._parser.should_upgrade():
             return  # `_declined` reads it once more
-        elif "expect" in headers and self._is_awaited(headers["expect"]):
+        elif "expect" in headers and self._goes_on(headers["expect"]):
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _is_awaited(self, expect: str) -> bool:
+    def _goes_on(self, expect: str) -> bool:
         return expect.lower() == "100-continue" and not self._exchanges
 
     def _refuse_body(self, headers: Mapping[str, str]) -> Response | None:
         coding = headers.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
             return as_error(f"transfer-encoding is {coding}; only chunked is taken", 501)
-        length = headers.get("content-length", "0")
-        return self._too_large() if int(length) > self._limits.body_bytes else None
+        length = headers.get("content-length")
+        return self._too_large() if length and int(length) > self._limits.body_bytes else None
 
     def on_body(self, body: bytes) -> None:
         """Httptools: a piece of the body."""
         if self._deaf:
             return
-        if len(self._reading.body) + len(body) > self._limits.body_bytes:
+        reading = self._reading
+        if len(reading.body) + len(body) > self._limits.body_bytes:
             self._end(self._too_large())
         else:
-            self._reading.add(body)
+            reading.add(body)
 
     def on_message_complete(self) -> None:
         """Httptools: the whole request is there."""
@@ -240,20 +246,15 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write the responses whose turn it is."""
-        ready: list[bytes] = []
-        closing = False
-        while self._exchanges and self._exchanges[0].response and not closing:
-            exchange = self._exchanges.popleft()
-            assert exchange.response
+        exchanges = self._exchanges
+        while exchanges and (response := exchanges[0].response):
+            exchange = exchanges.popleft()
             closing = exchange.closes or self._members.draining
-            ready.append(
-                rendered(exchange.response, closing=closing, with_body=not exchange.is_head)
-            )
-        if ready:
-            self._write(b"".join(ready) if len(ready) > 1 else ready[0])
-        if closing:
-            self._hang_up()
-        elif self._paused and len(self._exchanges) < MOST_AHEAD:
+            self._write(rendered(response, closing=closing, with_body=not exchange.is_head))
+            if closing:
+                self._hang_up()
+                return
+        if self._paused and len(exchanges) < MOST_AHEAD:
             self._paused = False
             self._listen()
 
@@ -300,11 +301,6 @@ class Connection(asyncio.Protocol):
             path=path_of(reading.url.decode("latin-1")),
             headers=reading.headers,
         )
-
-    def _count_header(self, size: int) -> None:
-        self._reading.header_bytes += size
-        if self._reading.header_bytes > self._limits.header_bytes:
-            self._end(self._headers_too_large())
 
     def _headers_too_large(self) -> Response:
         return as_error(f"the headers are larger than {self._limits.header_bytes} bytes", 431)

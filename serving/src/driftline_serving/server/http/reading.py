@@ -1,11 +1,8 @@
 """The request that is being read from a connection, piece by piece."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from driftline_serving.server.http.messages import Request
-
-_LONG_NAME = 64
 
 
 @dataclass(slots=True)
@@ -42,14 +39,33 @@ class Reading:
             self.body = bytearray(self.body) + piece
 
 
-@lru_cache(maxsize=256)
-def _known(name: bytes) -> str:
-    return name.decode("latin-1").lower()
-
-
 def name_of(header: bytes) -> str:
-    """Return a header's name; there are few that clients send, and those are kept."""
-    return _known(header) if len(header) < _LONG_NAME else header.decode("latin-1").lower()
+    """Return the name of a header."""
+    return _COMMON.get(header) or header.decode("latin-1").lower()
+
+
+#: Names as clients and routers send them.
+_COMMON = {
+    spelled.encode(): spelled.lower()
+    for name in (
+        "Accept",
+        "Accept-Encoding",
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Driftline-Arm",
+        "Driftline-Epoch",
+        "Driftline-Slot",
+        "Host",
+        "Inference-Header-Content-Length",
+        "User-Agent",
+        "X-Envoy-Attempt-Count",
+        "X-Envoy-Expected-Rq-Timeout-Ms",
+        "X-Forwarded-Proto",
+        "X-Request-Id",
+    )
+    for spelled in (name, name.lower())
+}
 
 
 def path_of(target: str) -> str:

@@ -101,20 +101,23 @@ class Routes:
             exchange.reply(as_json(service.model_metadata(target.model, target.version)))
 
     def _infer(self, model: str, version: str | None, request: Request, exchange: Exchange) -> None:
-        body = Body(
-            content=request.body, json_length=_json_length(request), unpack=self._unpacker(request)
-        )
-        question = _Question(self, body, request.headers, exchange)
+        headers = request.headers
+        body = Body(content=request.body)
+        if JSON_LENGTH_HEADER in headers:
+            body.json_length = _json_length(headers[JSON_LENGTH_HEADER])
+        if "content-encoding" in headers:
+            body.unpack = self._unpacker(headers["content-encoding"])
+        question = _Question(self, body, headers, exchange)
         exchange.abandon = self.service.infer(model, version, question)
 
-    def _unpacker(self, request: Request) -> Callable[[bytes], bytes] | None:
-        """Return what undoes the body's `content-encoding`, None where it has none.
+    def _unpacker(self, encoding: str) -> Callable[[bytes], bytes] | None:
+        """Return what undoes a body's `content-encoding`, None if it says that there is none.
 
         Raises:
             RequestError: it is one that is not known.
         """
-        given = request.headers.get("content-encoding")
-        if given is None or (coding := given.strip().lower()) == "identity":
+        coding = encoding.strip().lower()
+        if coding == "identity":
             return None
         wbits = _WBITS.get(coding)
         if wbits is None:
@@ -198,10 +201,7 @@ def _target(path: str) -> _Target | None:
     return None
 
 
-def _json_length(request: Request) -> int | None:
-    value = request.headers.get(JSON_LENGTH_HEADER)
-    if value is None:
-        return None
+def _json_length(value: str) -> int:
     if not (value.isascii() and value.isdecimal() and len(value) < _DIGITS):
         raise RequestError(
             f"Inference-Header-Content-Length must be a number of bytes, got {value[:40]!r}"
