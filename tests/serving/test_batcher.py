@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from driftline_serving.server.batcher import (
     MOST_ROWS,
     MOST_ROWS_INLINE,
     Batcher,
-    Call,
     Results,
     rows_of,
     run_together,
@@ -50,13 +50,26 @@ class Doubler:
         return [inputs["x"] * 2 for _ in outputs]
 
 
+@dataclass(eq=False, kw_only=True)
+class Kept:
+    """A call whose results go wherever one likes; see `batcher.Call`."""
+
+    inputs: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    rows: int
+    size: int
+    deliver: Callable[[Results], None]
+    expires: float
+    abandoned: bool = False
+
+
 class Asked:
     """A call and what came of it."""
 
     def __init__(self, value: float, rows: int = 1, columns: int = 1, **more: Any) -> None:
         self.got: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
         inputs = {"x": np.full((rows, columns), value, dtype=np.float32)}
-        self.call = Call(
+        self.call = Kept(
             inputs=inputs,
             outputs=more.pop("outputs", ("x",)),
             rows=rows_of(inputs),
@@ -239,7 +252,7 @@ async def test_a_bug_is_told_as_the_models_failure() -> None:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_each_gets_its_own_rows_back(lengths: list[int]) -> None:
     calls = [
-        Call(
+        Kept(
             inputs={"x": np.arange(length, dtype=np.float32)[:, None] + 100 * number + 0.5},
             outputs=("x",),
             rows=length,

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -36,8 +36,7 @@ MOST_ROWS = 256
 Results = list[Array] | ServingError
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Call:
+class Call(Protocol):
     """One inference call.
 
     Attributes:
@@ -45,8 +44,6 @@ class Call:
         outputs: those wanted, by name.
         rows: the length of the first axis of every input; 0 where they differ or have none.
         size: elements of all inputs together.
-        deliver: is given the outputs in that order, or what went wrong; called once, in the loop,
-            whatever happens.
         expires: time of the loop after which nobody waits for the answer.
         abandoned: the client has gone; set by whoever notices.
     """
@@ -55,9 +52,14 @@ class Call:
     outputs: tuple[str, ...]
     rows: int
     size: int
-    deliver: Callable[[Results], None]
     expires: float
-    abandoned: bool = False
+    abandoned: bool
+
+    def deliver(self, results: Results) -> None:
+        """Take the outputs in that order, or what went wrong.
+
+        It is called once, in the loop, whatever happens.
+        """
 
 
 class Batcher:
@@ -110,9 +112,9 @@ class Batcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _kind_of(self, call: Call) -> Hashable:
-        """Return what calls have in common that may be joined; a call itself joins none."""
+        """Return what calls have in common that may be joined; one that may not is alone of its kind."""
         if not self._trial.joins or not call.rows:
-            return call
+            return id(call)
         return call.outputs, tuple(call.inputs[name].shape[1:] for name in self._names)
 
     def _turn(self) -> None:
@@ -193,7 +195,7 @@ def rows_of(inputs: Mapping[str, Array]) -> int:
     >>> rows_of({"a": np.zeros((3, 2)), "b": np.zeros(1)})
     0
     """
-    lengths = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
+    lengths = {array.shape[0] if array.shape else 0 for array in inputs.values()}
     return lengths.pop() if len(lengths) == 1 else 0
 
 

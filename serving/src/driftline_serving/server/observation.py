@@ -8,9 +8,9 @@ from driftline_serving.server.request import InferRequest
 from driftline_serving.server.tensors import Array
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True)
 class Finished:
-    """One inference call that is over.
+    """One inference call that is over. No slots: what has a default is not set, which is quick.
 
     Attributes:
         protocol: by which it came: `http` or `grpc`.

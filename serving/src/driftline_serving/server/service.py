@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from driftline_api.names import DIGEST_HEADER, REVISION_HEADER
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
-from driftline_serving.server.batcher import Batcher, Call, Results, rows_of
+from driftline_serving.server.batcher import Batcher, Results, rows_of
 from driftline_serving.server.engine import Engine
 from driftline_serving.server.observation import Finished, Observer
 from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
@@ -186,17 +186,9 @@ class InferenceService:
             raise UnavailableError("the model is still loading")
         self._check_room(batcher)
         received = self._now()
-        pending = _Pending(
-            protocol=question.protocol,
-            headers=question.headers,
-            received=received,
-            prediction_id=prediction_id(received // 1_000_000, self._random(), self._pod),
-            service=self,
-            batcher=batcher,
-            question=question,
-            signature=engine.signature,
-            began=batcher.time(),
-        )
+        identifier = prediction_id(received // 1_000_000, self._random(), self._pod)
+        pending = _Pending(self, batcher, engine.signature, question)
+        pending.received, pending.prediction_id = received, identifier
         self._inside += 1
         if question.is_large:
             self.on_thread(pending.decode, pending.decoded)
@@ -242,23 +234,34 @@ class InferenceService:
         return self._engine
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class _Pending(Finished, Generic[AnswerT]):
     """One inference call on its way from a question to an answer. It counts until `_finish`."""
 
-    service: InferenceService
-    batcher: Batcher
-    question: Question[AnswerT]
-    signature: Signature
-    began: float
-    call: Call | None = None
-    abandoned: bool = False
+    inputs: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    rows: int
+    size: int
+    abandoned = False
+
+    def __init__(
+        self,
+        service: InferenceService,
+        batcher: Batcher,
+        signature: Signature,
+        question: Question[AnswerT],
+    ) -> None:
+        self.protocol = question.protocol
+        self.headers = question.headers
+        self._service = service
+        self._batcher = batcher
+        self._signature = signature
+        self._question = question
+        self._began = batcher.time()
+        self.expires = self._began + service.bounds.seconds
 
     def abandon(self) -> None:
         """Nobody waits any more."""
         self.abandoned = True
-        if self.call:
-            self.call.abandoned = True
 
     def decode(self) -> InferRequest:
         """Read the request; on whatever thread.
@@ -269,7 +272,7 @@ class _Pending(Finished, Generic[AnswerT]):
         """
         if self.abandoned:
             raise UnavailableError("the client has gone")
-        return self.question.read(self.signature)
+        return self._question.read(self._signature)
 
     def decoded(self, request: InferRequest | ServingError) -> None:
         """Go on to the model."""
@@ -277,19 +280,14 @@ class _Pending(Finished, Generic[AnswerT]):
             self._finish(request)
             return
         self.request = request
-        inputs = request.inputs
-        self.call = Call(
-            inputs=inputs,
-            outputs=tuple([wanted.name for wanted in request.outputs]),
-            rows=rows_of(inputs),
-            size=sum([array.size for array in inputs.values()]),
-            deliver=self._computed,
-            expires=self.began + self.service.bounds.seconds,
-            abandoned=self.abandoned,
-        )
-        self.batcher.submit(self.call)
+        self.inputs = inputs = request.inputs
+        self.outputs = tuple([wanted.name for wanted in request.outputs])
+        self.rows = rows_of(inputs)
+        self.size = sum([array.size for array in inputs.values()])
+        self._batcher.submit(self)
 
-    def _computed(self, results: Results) -> None:
+    def deliver(self, results: Results) -> None:
+        """See `batcher.Call`."""
         if isinstance(results, ServingError):
             self._finish(results)
         elif self.abandoned:
@@ -297,21 +295,21 @@ class _Pending(Finished, Generic[AnswerT]):
         else:
             self.results = results
             if sum([_weight(array) for array in results]) > LARGE:
-                self.service.on_thread(self._answer, self._finish)
+                self._service.on_thread(self._answer, self._finish)
             else:
                 self._finish(_attempt(self._answer))
 
     def _answer(self) -> AnswerT:
-        return self.question.answer(self, self.signature)
+        return self._question.answer(self, self._signature)
 
     def _finish(self, result: AnswerT | ServingError) -> None:
         if self.abandoned:
             self.status = _NOBODY_WAITED
         else:
             self.status = result.status if isinstance(result, ServingError) else _OK
-            self.question.deliver(result)
-        self.seconds = self.batcher.time() - self.began
-        self.service.leave(self)
+            self._question.deliver(result)
+        self.seconds = self._batcher.time() - self._began
+        self._service.leave(self)
 
 
 _OK: Final = 200

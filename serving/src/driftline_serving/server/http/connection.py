@@ -45,7 +45,6 @@ class Limits:
     idle_seconds: float = 3900.0
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
     """A request and, once there is one, its response.
 
@@ -55,11 +54,13 @@ class Exchange:
         abandon: called when the client has gone before the response; set by whoever answers.
     """
 
-    connection: "Connection"
-    is_head: bool
-    closes: bool
     abandon: Callable[[], None] | None = None
     response: Response | None = None
+
+    def __init__(self, connection: "Connection", is_head: bool, closes: bool) -> None:
+        self.connection = connection
+        self.is_head = is_head
+        self.closes = closes
 
     def reply(self, response: Response) -> None:
         """Answer; called once, in the loop."""
@@ -185,17 +186,20 @@ class Connection(asyncio.Protocol):
         reading.header_bytes += len(name) + len(value)
         if reading.header_bytes > self._limits.header_bytes:
             self._end(self._headers_too_large())
-        elif reading.request is None:
+        elif not reading.headed:
             reading.headers[name_of(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Httptools: the body, if any, follows."""
         if self._deaf:
             return
-        request = self._reading.request = self._request()
+        reading = self._reading
+        reading.headed = True
+        reading.method = self._parser.get_method().decode("ascii")
+        reading.path = path_of(reading.url.decode("latin-1"))
         self._patience = self._limits.body_seconds
-        headers = request.headers
-        refusal = self._answering.refuse(request) or self._refuse_body(headers)
+        headers = reading.headers
+        refusal = self._answering.refuse(reading) or self._refuse_body(headers)
         if refusal:
             self._end(refusal)
         elif self._parser.should_upgrade():
@@ -218,24 +222,19 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         reading = self._reading
-        if len(reading.body) + len(body) > self._limits.body_bytes:
+        if reading.body_bytes + len(body) > self._limits.body_bytes:
             self._end(self._too_large())
         else:
             reading.add(body)
 
     def on_message_complete(self) -> None:
         """Httptools: the whole request is there."""
-        request = self._reading.request
-        if self._deaf or request is None or self._parser.should_upgrade():
+        if self._deaf or self._parser.should_upgrade():
             return
-        request.body = bytes(self._reading.body)
-        self._reading = Reading()
+        request, self._reading = self._reading, Reading()
+        request.end()
         self._patience = self._limits.idle_seconds
-        exchange = Exchange(
-            connection=self,
-            is_head=request.method == "HEAD",
-            closes=not self._parser.should_keep_alive(),
-        )
+        exchange = Exchange(self, request.method == "HEAD", not self._parser.should_keep_alive())
         self._exchanges.append(exchange)
         if exchange.closes:
             self._deaf = True
@@ -294,14 +293,6 @@ class Connection(asyncio.Protocol):
         if self.is_idle:
             self._hang_up()
 
-    def _request(self) -> Request:
-        reading = self._reading
-        return Request(
-            method=self._parser.get_method().decode("ascii"),
-            path=path_of(reading.url.decode("latin-1")),
-            headers=reading.headers,
-        )
-
     def _headers_too_large(self) -> Response:
         return as_error(f"the headers are larger than {self._limits.header_bytes} bytes", 431)
 
@@ -314,7 +305,7 @@ class Connection(asyncio.Protocol):
             return
         self._deaf = self._lingers = True
         is_head = self._reading.headed and self._parser.get_method() == b"HEAD"
-        exchange = Exchange(connection=self, is_head=is_head, closes=True)
+        exchange = Exchange(self, is_head, closes=True)
         self._exchanges.append(exchange)
         exchange.reply(response)
 
@@ -336,8 +327,8 @@ class Connection(asyncio.Protocol):
         The parser has stopped after the headers, body or not. What is returned is the request
         without the offer, for another parser.
         """
-        request, version = self._request(), self._parser.get_http_version()
-        self._reading = Reading()
+        request, self._reading = self._reading, Reading()
+        version = self._parser.get_http_version()
         kept = (f"{name}: {value}" for name, value in request.headers.items() if name != "upgrade")
         lines = [f"{request.method} {request.path} HTTP/{version}", *kept, "\r\n"]
         self._parser = httptools.HttpRequestParser(self)

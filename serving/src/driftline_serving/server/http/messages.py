@@ -12,12 +12,12 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Request:
     """A request; names of headers are in lower case. The body comes after the rest."""
 
-    method: str
-    path: str
+    method: str = ""
+    path: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 

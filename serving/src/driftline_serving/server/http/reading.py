@@ -1,42 +1,46 @@
 """The request that is being read from a connection, piece by piece."""
 
-from dataclasses import dataclass, field
-
 from driftline_serving.server.http.messages import Request
 
 
-@dataclass(slots=True)
-class Reading:
-    """The request that is being read.
+class Reading(Request):
+    """A request that is not all there. What it has not got yet is as it says here.
 
     Attributes:
         begun: its first byte has come.
-        request: is there once the headers have come to their end; what still comes by that name
-            are trailers.
+        headed: its headers have come to their end; what still comes by that name are trailers.
         raw_bytes: all that has come of it, but for what came in one piece with the one before.
+        pieces: of the body, where there are several.
     """
 
-    begun: bool = False
-    url: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    request: Request | None = None
-    raw_bytes: int = 0
-    header_bytes: int = 0
-    body: bytes | bytearray = b""
+    begun = False
+    headed = False
+    url = b""
+    raw_bytes = 0
+    header_bytes = 0
+    pieces: bytearray | None = None
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
 
     @property
-    def headed(self) -> bool:
-        """Whether the headers have come to their end."""
-        return self.request is not None
+    def body_bytes(self) -> int:
+        """How much of the body is there."""
+        return len(self.body if self.pieces is None else self.pieces)
 
     def add(self, piece: bytes) -> None:
         """Append to the body; most bodies come in one piece, and are not copied."""
-        if not self.body:
-            self.body = piece
-        elif isinstance(self.body, bytearray):
-            self.body += piece
+        if self.pieces is not None:
+            self.pieces += piece
+        elif self.body:
+            self.pieces = bytearray(self.body) + piece
         else:
-            self.body = bytearray(self.body) + piece
+            self.body = piece
+
+    def end(self) -> None:
+        """All of the body is there."""
+        if self.pieces is not None:
+            self.body, self.pieces = bytes(self.pieces), None
 
 
 def name_of(header: bytes) -> str:
