@@ -62,6 +62,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "affinity": {"affinity": {"nodeAffinity": {"x": 1}}},
     "spread": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1}]},
     "priority": {"priorityClassName": "high"},
+    "signature": {"signature": {"prediction": {"task": "regression", "tensor": "y"}}},
     "pod template": {"podTemplate": {"metadata": {"labels": {"a": "b"}}}},
 }
 

@@ -28,6 +28,7 @@ _ARTIFACT_REMEDY: Final = {
     "spec.artifact.secretRef names, or their rights",
     Reason.ARTIFACT_UNREACHABLE: "check the endpoint, DNS, certificates and egress policies",
     Reason.ARTIFACT_INVALID: "export the model again and upload it, then set its digest",
+    Reason.SIGNATURE_INVALID: "correct spec.signature, or driftline.json in the artifact",
     Reason.DIGEST_MISMATCH: "set spec.artifact.digest to that of the file, or a new "
     "spec.artifact.refreshToken, or put the right file in place",
 }
