@@ -61,7 +61,7 @@ def signature_is_too_long(spec: ModelSpec) -> Problem | None:
         return None
     return Problem(
         reason=Reason.INVALID_SPEC,
-        message=f"spec.signature takes {size} bytes of JSON, and {MOST_SIGNATURE_BYTES} is the most",
+        message=f"spec.signature takes {size} bytes, and {MOST_SIGNATURE_BYTES} is the most",
         remedy="put it into driftline.json beside model.onnx, or leave out levels",
     )
 
