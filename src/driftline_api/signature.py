@@ -249,8 +249,7 @@ class ModelSignature(ApiType):
     """The columns of the inputs that mean something to people. Others may be left out."""
 
     prediction: Prediction | None = None
-    """What is predicted. Without it there are no receipts of predictions, and labels cannot be
-    told from what was predicted."""
+    """What is predicted. Without it nobody can tell which of the outputs is the prediction."""
 
     loss: Loss | None = None
     """How wrong a prediction is, once the truth is known. By default `squared` for a regression,
