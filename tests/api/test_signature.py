@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from driftline_api.signature import (
     ModelSignature,
@@ -61,6 +63,66 @@ def test_spec_and_file_are_refused_in_the_same_words(
     assert case["remedy"] in answer.message
     assert case["field"] in str(refused.value)
     assert case["remedy"] in str(refused.value)
+
+
+some_words = st.lists(st.sampled_from(["0", "1", "a"]), min_size=1, max_size=3, unique=True)
+some_features = st.fixed_dictionaries(
+    {"name": st.just("f"), "tensor": st.just("X")},
+    optional={
+        "kind": st.sampled_from(["numeric", "categorical", "text"]),
+        "unit": st.just("km"),
+        "levels": some_words,
+    },
+)
+some_predictions = st.fixed_dictionaries(
+    {"task": st.sampled_from(["binary", "multiclass", "regression"])},
+    optional={
+        "tensor": st.just("y"),
+        "classes": some_words,
+        "positive": st.sampled_from(["0", "a"]),
+        "score": st.just("p"),
+        "calibrated": st.booleans(),
+    },
+)
+some_signatures = st.fixed_dictionaries(
+    {},
+    optional={
+        "features": st.lists(some_features, min_size=1, max_size=1),
+        "prediction": some_predictions,
+        "loss": st.sampled_from(["log_loss", "zero_one", "squared", "absolute"]),
+    },
+)
+
+
+def refusal(signature: dict[str, Any]) -> str:
+    """Return what the model server says of a signature, empty if it takes it."""
+    try:
+        read_signature(json.dumps(signature))
+    except SignatureError as error:
+        return str(error)
+    return ""
+
+
+def test_spec_and_file_agree_on_whatever_is_said(api_server: ApiServer) -> None:
+    taken: list[bool] = []
+
+    @settings(
+        derandomize=True,
+        max_examples=400,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(some_signatures)
+    def check(signature: dict[str, Any]) -> None:
+        model = merged(GOOD_MODEL, {"spec": {"signature": signature}})
+        answer = api_server.request("POST", f"{MODELS}?dryRun=All", model)
+        assert answer.status in {201, 422}, answer.message
+        taken.append(answer.status == 201)
+        assert answer.status == (422 if refusal(signature) else 201), answer.message
+
+    check()
+    assert 30 <= sum(taken) <= len(taken) - 30, "too few of either to say anything"
 
 
 def feature(**fields: Any) -> dict[str, Any]:
