@@ -1,6 +1,8 @@
 """A signature is of the model that it stands beside, or the server says where it is not."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,23 @@ def test_signatures_of_real_models_are_taken(tmp_path: Path) -> None:
 
 def test_a_model_needs_no_signature(tmp_path: Path) -> None:
     assert load_signature(tmp_path, "", Signature(inputs=(), outputs=())) is None
+
+
+WITHOUT = """
+import pathlib, sys
+import driftline_serving.server.run
+import driftline_serving.server.predictions
+import driftline_serving.server.grpc.transport
+from driftline_serving.server.signature import load_signature
+assert load_signature(pathlib.Path(sys.argv[1]), "", None) is None
+print([name for name in sys.modules if name.startswith("pydantic")])
+"""
+
+
+def test_a_server_without_one_is_spared_pydantic(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT, str(tmp_path)]
+
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_the_specs_takes_the_place_of_the_files_as_a_whole(tmp_path: Path) -> None:
