@@ -1,20 +1,17 @@
 """What a model's numbers mean: its features, its prediction, and how right it is counted to be.
 
 A signature stands in the Model's spec, or in `driftline.json` beside `model.onnx`. The API server
-checks the first by the rules below; the second is read here, by the same ones.
+checks the first by the rules below; the second is read by `driftline_api.note`, by the same ones.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from driftline_api.base import ApiType
 from driftline_api.schema import AS_SET, ATOMIC, Extension, Rule, keyed_by, rules
-
-#: Mistakes of one file that are told at a time.
-_MOST_TOLD: Final = 3
 
 TensorName = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(min_length=1, max_length=128)]
@@ -22,10 +19,6 @@ Label = Annotated[str, Field(min_length=1, max_length=128)]
 Kind = Literal["numeric", "categorical", "text"]
 Task = Literal["binary", "multiclass", "regression"]
 Loss = Literal["log_loss", "zero_one", "squared", "absolute"]
-
-
-class SignatureError(ValueError):
-    """A signature that cannot be read; says where and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,39 +258,6 @@ class ModelSignature(ApiType):
         return "log_loss" if self.prediction.calibrated else "zero_one"
 
 
-class ArtifactNote(ApiType):
-    """The content of `driftline.json`."""
-
-    signature: ModelSignature
-    """What the model's numbers mean."""
-
-
-def read_signature(text: str | bytes) -> ModelSignature:
-    """Read a signature from JSON, which must hold nothing that is not understood.
-
-    Raises:
-        SignatureError: it is no JSON, or no signature.
-    """
-    try:
-        found = ModelSignature.model_validate_json(text, strict=True, extra="forbid", by_name=False)
-    except ValidationError as error:
-        raise SignatureError(_told(error)) from error
-    return _without_mistakes(found, "")
-
-
-def read_note(text: str | bytes) -> ModelSignature:
-    """Read the signature in the text of a `driftline.json`.
-
-    Raises:
-        SignatureError: it is no JSON, or no signature.
-    """
-    try:
-        found = ArtifactNote.model_validate_json(text, strict=True, extra="forbid", by_name=False)
-    except ValidationError as error:
-        raise SignatureError(_told(error)) from error
-    return _without_mistakes(found.signature, "signature")
-
-
 def mistakes(signature: ModelSignature) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a signature that was read: where, and what to do.
 
@@ -332,33 +292,3 @@ def _repeated(names: Sequence[str]) -> str | None:
             return name
         seen.add(name)
     return None
-
-
-def _without_mistakes(signature: ModelSignature, where: str) -> ModelSignature:
-    found = [f"{_path(where, at)}: {what}" for at, what in mistakes(signature)]
-    if found:
-        raise SignatureError(_listed(found))
-    return signature
-
-
-def _path(*parts: str) -> str:
-    return ".".join(part for part in parts if part) or "signature"
-
-
-def _told(error: ValidationError) -> str:
-    """Return what pydantic found, as paths that a person can follow in the file."""
-    return _listed([_mistake(each) for each in error.errors(include_url=False)])
-
-
-def _mistake(found: Mapping[str, Any]) -> str:
-    where = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in found["loc"])
-    if found["type"] == "extra_forbidden":
-        return f"{where[1:]}: there is no such field; correct its name, or remove it"
-    if found["type"] == "json_invalid":
-        return f"it is not JSON: {found['ctx']['error']}"
-    return f"{where[1:] or 'the whole'}: {found['msg']}"
-
-
-def _listed(found: Sequence[str]) -> str:
-    more = f"; and {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
-    return "; ".join(found[:_MOST_TOLD]) + more

@@ -9,14 +9,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driftline_api.signature import (
-    ModelSignature,
-    Prediction,
-    SignatureError,
-    mistakes,
-    read_note,
-    read_signature,
-)
+from driftline_api.note import SignatureError, read_note, read_signature
+from driftline_api.signature import ModelSignature, Prediction, mistakes
 from tests.api.builders import GOOD_MODEL, merged
 from tests.conftest import ApiServer
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from driftline_api.model import ModelSpec
-from driftline_api.signature import read_note
+from driftline_api.note import read_note
 from tests.docs.pages import DOCS, ROOT, Block, blocks
 
 CRD = yaml.safe_load((ROOT / "crds" / "models.driftline.dev.yaml").read_text())

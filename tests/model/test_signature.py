@@ -7,7 +7,8 @@ import pytest
 from driftline_api.conditions import Reason
 from driftline_api.model import ModelSpec
 from driftline_api.names import MOST_SIGNATURE_BYTES, SIGNATURE_VARIABLE
-from driftline_api.signature import ModelSignature, read_signature
+from driftline_api.note import read_signature
+from driftline_api.signature import ModelSignature
 from driftline_operator.model.observed import Pinned
 from driftline_operator.model.refused_specs import spec_problem
 from driftline_operator.model.template import Identity, render_server_template

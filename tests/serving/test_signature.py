@@ -11,7 +11,8 @@ import tritonclient.grpc
 import tritonclient.http
 
 from driftline_api.conditions import Reason
-from driftline_api.signature import ModelSignature, read_signature
+from driftline_api.note import read_signature
+from driftline_api.signature import ModelSignature
 from driftline_serving.errors import ArtifactError
 from driftline_serving.server import engine
 from driftline_serving.server.signature import MOST_BYTES, load_signature

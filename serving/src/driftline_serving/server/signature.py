@@ -36,7 +36,7 @@ def load_signature(model_dir: Path, from_spec: str, tensors: Signature) -> "Mode
     file = model_dir / SIGNATURE_FILE
     if not from_spec and not file.exists():
         return None
-    from driftline_api.signature import (  # noqa: PLC0415 - spares pydantic without
+    from driftline_api.note import (  # noqa: PLC0415 - spares pydantic without
         SignatureError,
         read_note,
         read_signature,
