@@ -93,6 +93,8 @@ def _bounds(field: Schema) -> str:
 
 def _default(field: Schema) -> str:
     default = field.get("default")
+    if isinstance(default, bool):
+        default = str(default).lower()
     return f", default `{default}`" if isinstance(default, str | int) else ""
 
 

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     ARTIFACT_ACCESS_DENIED = "ArtifactAccessDenied"
     ARTIFACT_UNREACHABLE = "ArtifactUnreachable"
     ARTIFACT_INVALID = "ArtifactInvalid"
+    SIGNATURE_INVALID = "SignatureInvalid"
     DIGEST_MISMATCH = "DigestMismatch"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a password
     IMAGE_PULL_FAILED = "ImagePullFailed"

@@ -21,6 +21,7 @@ from driftline_api.pods import (
     TopologySpreadConstraints,
 )
 from driftline_api.schema import Extension, Rule, keyed_by, rules
+from driftline_api.signature import ModelSignature
 from driftline_api.status import (
     Condition,
     ModelStatus,
@@ -37,6 +38,7 @@ __all__ = [
     "ContainerPort",
     "ContainerRuntime",
     "LocalObjectReference",
+    "ModelSignature",
     "ModelSpec",
     "ModelStatus",
     "Name",
@@ -258,6 +260,10 @@ class ModelSpec(ApiType):
 
     runtime: Runtime = Field(default_factory=Runtime)
     """What serves the artifact. By default Driftline's own server for ONNX."""
+
+    signature: ModelSignature | None = None
+    """What the model's numbers mean. Takes the place of the one in the artifact's
+    `driftline.json`, as a whole."""
 
     replicas: Annotated[
         int,

@@ -34,3 +34,10 @@ SLOT_HEADER: Final = "driftline-slot"
 PREDICTION_ID_HEADER: Final = "driftline-prediction-id"
 REVISION_HEADER: Final = "driftline-revision"
 DIGEST_HEADER: Final = "driftline-digest"
+
+#: Beside `model.onnx`: what the model's numbers mean.
+SIGNATURE_FILE: Final = "driftline.json"
+#: The same from the Model's spec, as JSON: an environment variable of what serves.
+SIGNATURE_VARIABLE: Final = "DRIFTLINE_SIGNATURE"
+#: Bytes of that JSON. Linux takes 128 KiB in one variable, and the pod template is stored thrice.
+MOST_SIGNATURE_BYTES: Final = 64 * 1024

@@ -78,6 +78,9 @@ def test_only_the_spec_has_defaults() -> None:
         ".spec.rollout",
         ".spec.rollout.progressDeadlineSeconds",
         ".spec.revisionHistoryLimit",
+        ".spec.signature.features[].column",
+        ".spec.signature.features[].kind",
+        ".spec.signature.prediction.calibrated",
     }
 
 

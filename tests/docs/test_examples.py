@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from driftline_api.model import ModelSpec
+from driftline_api.note import read_note
 from tests.docs.pages import DOCS, ROOT, Block, blocks
 
 CRD = yaml.safe_load((ROOT / "crds" / "models.driftline.dev.yaml").read_text())
@@ -77,3 +78,12 @@ def test_a_field_that_is_not_there_would_be_noticed() -> None:
     wrong = {"artifact": {"url": "s3://bucket/model.onnx"}, "monitoring": {}}
     found = list(unknown_fields(wrong, SCHEMA["spec"], "spec"))
     assert found == ["spec.artifact.url", "spec.monitoring"]
+
+
+def test_the_shown_driftline_json_is_the_shown_spec() -> None:
+    page = DOCS / "reference" / "signature.md"
+    (note,) = (block.text for block in blocks("json") if block.page == page)
+    (model,) = (block.text for block in blocks("yaml") if block.page == page)
+
+    spec = ModelSpec.model_validate(yaml.safe_load(model)["spec"])
+    assert read_note(note) == spec.signature

@@ -27,9 +27,13 @@ def named(pinned: Pinned = PINNED, **spec: Any) -> str:
     return revision_name("iris", ModelSpec.model_validate(a_spec(**spec)), pinned)
 
 
+REGRESSION = {"prediction": {"task": "regression", "tensor": "y"}}
+
+
 def test_the_name_of_a_content_never_changes_from_one_version_of_driftline_to_the_next() -> None:
     assert named() == "iris-ga5dqoxays"
     assert named(resources={"limits": {"cpu": "1"}}) == "iris-he3blttr7a"
+    assert named(signature=REGRESSION) == "iris-vqxs3qcyla"
 
 
 SAME: dict[str, dict[str, Any]] = {
@@ -40,6 +44,7 @@ SAME: dict[str, dict[str, Any]] = {
     "the default runtime": {"runtime": {"onnx": {}}},
     "an empty runtime": {"runtime": {}},
     "empty values": {"podTemplate": {}, "resources": {}, "tolerations": [], "nodeSelector": {}},
+    "no signature": {"signature": None},
     "the artifact's refresh token": {"artifact": {"refreshToken": "again"}},
 }
 
@@ -62,6 +67,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "affinity": {"affinity": {"nodeAffinity": {"x": 1}}},
     "spread": {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1}]},
     "priority": {"priorityClassName": "high"},
+    "signature": {"signature": REGRESSION},
     "pod template": {"podTemplate": {"metadata": {"labels": {"a": "b"}}}},
 }
 

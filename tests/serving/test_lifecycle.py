@@ -89,7 +89,7 @@ def test_a_broken_model_leaves_its_reason(tmp_path: Path, content: bytes, messag
 
 
 def test_a_directory_without_a_model_names_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "model.pkl").write_bytes(b"pickle")
+    (tmp_path / "iris.onnx").write_bytes(onnx_models.iris_onnx())
     (tmp_path / ".driftline").mkdir()
     log = tmp_path / "termination-log"
     command = [*PROGRAM, "serve", "--model-name", "m", "--model-dir", str(tmp_path)]
@@ -100,7 +100,7 @@ def test_a_directory_without_a_model_names_what_is_there(tmp_path: Path) -> None
     )
     assert ended.returncode == 1
     message = json.loads(log.read_text())["message"]
-    assert message.startswith("the artifact holds no model.onnx (found: model.pkl)")
+    assert message.startswith("the artifact holds no model.onnx (found: iris.onnx)")
 
 
 def test_sigterm_loses_no_request_and_ends_with_zero(tmp_path: Path) -> None:

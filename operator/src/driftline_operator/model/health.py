@@ -21,6 +21,8 @@ PULL_PATIENCE: Final = timedelta(seconds=30)
 #: Who has crashed that often has not just been unlucky.
 CRASHES: Final = 2
 TAIL: Final = 300
+#: Our own containers say the most important first, and leave at most 1,500 characters.
+OWN_TAIL: Final = 1_500
 
 _ARTIFACT_REMEDY: Final = {
     Reason.ARTIFACT_NOT_FOUND: "correct spec.artifact.uri, or upload the artifact",
@@ -28,6 +30,7 @@ _ARTIFACT_REMEDY: Final = {
     "spec.artifact.secretRef names, or their rights",
     Reason.ARTIFACT_UNREACHABLE: "check the endpoint, DNS, certificates and egress policies",
     Reason.ARTIFACT_INVALID: "export the model again and upload it, then set its digest",
+    Reason.SIGNATURE_INVALID: "correct spec.signature, or driftline.json in the artifact",
     Reason.DIGEST_MISMATCH: "set spec.artifact.digest to that of the file, or a new "
     "spec.artifact.refreshToken, or put the right file in place",
 }
@@ -98,9 +101,10 @@ def artifact_refused(suspect: Suspect) -> Problem | None:
         left = left_behind(container.failure)
         reason = next((each for each in _ARTIFACT_REMEDY if each == left.get("reason")), None)
         if reason is not None:
+            told = _tail(left.get("message"), OWN_TAIL)
             return Problem(
                 reason=reason,
-                message=f"{container.name} of pod {pod.name}: {_tail(left.get('message'))}",
+                message=f"{container.name} of pod {pod.name}: {told}",
                 remedy=_ARTIFACT_REMEDY[reason],
                 certain=None if reason is Reason.ARTIFACT_UNREACHABLE else AT_ONCE,
             )
@@ -241,7 +245,7 @@ def _often(container: ContainerView) -> str:
     return ("once", "twice")[container.restarts] if container.restarts < 2 else "3 times or more"
 
 
-def _tail(text: object) -> str:
+def _tail(text: object, most: int = TAIL) -> str:
     """Return the end of a text, on one line: where programs say what went wrong."""
     words = " ".join(str(text or "").split())
-    return words if len(words) <= TAIL else "…" + words[-TAIL:]
+    return words if len(words) <= most else "…" + words[-most:]

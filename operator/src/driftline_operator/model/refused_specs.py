@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from driftline_api.conditions import Reason
 from driftline_api.model import ModelSpec
+from driftline_api.names import MOST_SIGNATURE_BYTES
+from driftline_api.signature import mistakes
 from driftline_operator.model.health import Problem
+from driftline_operator.model.template import signature_text
 
 _OUR_VOLUMES: Final = frozenset({"model", "tmp", "pvc"})
 _OUR_ENVIRONMENT: Final = "DRIFTLINE_"
@@ -40,9 +43,34 @@ def environment_is_ours(spec: ModelSpec) -> Problem | None:
     return None
 
 
+def signature_is_mistaken(spec: ModelSpec) -> Problem | None:
+    """The API server cannot compare the items of long lists."""
+    for where, what in mistakes(spec.signature) if spec.signature else ():
+        return Problem(
+            reason=Reason.INVALID_SPEC,
+            message=f"spec.signature.{where} cannot be meant so",
+            remedy=what,
+        )
+    return None
+
+
+def signature_is_too_long(spec: ModelSpec) -> Problem | None:
+    """It travels in an environment variable, and stands in each pod."""
+    size = len(signature_text(spec.signature)) if spec.signature else 0
+    if size <= MOST_SIGNATURE_BYTES:
+        return None
+    return Problem(
+        reason=Reason.INVALID_SPEC,
+        message=f"spec.signature takes {size} bytes, and {MOST_SIGNATURE_BYTES} is the most",
+        remedy="put it into driftline.json beside model.onnx, or leave out levels",
+    )
+
+
 RULES: Final[tuple[Callable[[ModelSpec], Problem | None], ...]] = (
     volume_is_ours,
     environment_is_ours,
+    signature_is_mistaken,
+    signature_is_too_long,
 )
 
 

@@ -23,7 +23,8 @@ from driftline_operator.model.template import (
 #: An annotation is long enough for these many hashes; the oldest is resolved anew if it returns.
 MOST_REMEMBERED = 16
 
-_POD_FIELDS = {
+_CONTENT = {
+    "signature",
     "runtime",
     "resources",
     "service_account_name",
@@ -49,7 +50,7 @@ def revision_inputs(spec: ModelSpec, pinned: Pinned) -> dict[str, Any]:
     no name. The Secret is part of it because it stands in the template: a Model whose Secret
     was misnamed gets a new template by naming another.
     """
-    dumped = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=_POD_FIELDS)
+    dumped = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=_CONTENT)
     dumped["runtime"] = spec.runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     artifact = {"uri": pinned.uri, "digest": pinned.digest, "secret": pinned.secret}
     dumped["artifact"] = {name: value for name, value in artifact.items() if value}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from driftline_api.model import ContainerRuntime, ModelSpec, OnnxRuntime
+from driftline_api.model import ContainerRuntime, ModelSignature, ModelSpec, OnnxRuntime
 from driftline_api.names import (
     COMPONENT,
     COMPONENT_MODEL_SERVER,
@@ -12,7 +12,9 @@ from driftline_api.names import (
     MANAGER,
     MODEL,
     REVISION,
+    SIGNATURE_VARIABLE,
 )
+from driftline_operator.model.canonical import canonical
 from driftline_operator.model.merge import merged
 from driftline_operator.model.observed import Pinned
 
@@ -207,6 +209,8 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
     else:
         program, port = _own(runtime.onnx or OnnxRuntime(), identity, images), PORT
     env = {"DRIFTLINE_REVISION": identity.revision, "DRIFTLINE_DIGEST": pinned.digest}
+    if spec.signature:
+        env[SIGNATURE_VARIABLE] = signature_text(spec.signature)
     return {
         **program,
         "name": SERVER,
@@ -222,6 +226,12 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
         "securityContext": _confined(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def signature_text(signature: ModelSignature) -> str:
+    """Return a signature as the server is given it: with no `$`, which Kubernetes would expand."""
+    said = signature.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return canonical(said).replace("$", "\\u0024")
 
 
 def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import uvloop
 
+from driftline_api.names import SIGNATURE_VARIABLE
 from driftline_serving.server.cpu import usable_cpus
 from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.connection import Limits
@@ -26,6 +27,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             pod_ip=_pod_ip(environ),
         ),
         model_dir=arguments.model_dir,
+        signature=environ.get(SIGNATURE_VARIABLE, ""),
         threads=arguments.threads,
         bounds=Bounds(
             runs=max(1, (arguments.cpus or usable_cpus()) // arguments.threads),

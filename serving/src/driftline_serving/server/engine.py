@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from driftline_api.conditions import Reason
 from driftline_serving.errors import ArtifactError, InferenceError, RequestError
+from driftline_serving.server.formats import foreign
 from driftline_serving.server.tensors import ANY_LENGTH, Array, Datatype, Signature, TensorSpec
 
 MODEL_FILE = "model.onnx"
@@ -99,6 +100,8 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
     path = model_dir / MODEL_FILE
     if not path.is_file():
         raise ArtifactError(Reason.ARTIFACT_INVALID, _nothing_to_load(model_dir))
+    if found := foreign(path):
+        raise ArtifactError(Reason.ARTIFACT_INVALID, f"{MODEL_FILE} {found}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -110,7 +113,7 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
     except _LOAD_ERRORS as error:
         raise ArtifactError(
             Reason.ARTIFACT_INVALID,
-            f"ONNX Runtime cannot load {MODEL_FILE} (is it whole, and ONNX?): {error}",
+            f"ONNX Runtime cannot load {MODEL_FILE} ({_supposition(str(error))}): {error}",
         ) from error
     engine = OnnxEngine(session)
     warm_up(engine)
@@ -189,10 +192,26 @@ def _spec(role: str, node: ort.NodeArg) -> TensorSpec:
     return TensorSpec(name=node.name, datatype=datatype, shape=shape)
 
 
+def _supposition(said: str) -> str:
+    """Return what to look at first.
+
+    ONNX Runtime reads no tensor from outside the model's directory, and says so in many words.
+    """
+    if "external" in said.lower() or "Data of TensorProto" in said:
+        return (
+            "tensors in files of their own must lie beside it, in the artifact's directory, and "
+            "be named without .., / at the start and links"
+        )
+    return "is it whole, and ONNX?"
+
+
 def _nothing_to_load(model_dir: Path) -> str:
     paths = sorted(model_dir.iterdir()) if model_dir.is_dir() else []
-    found = [path.name for path in paths if not path.name.startswith(".")]
-    listing = ", ".join(found[:10]) or "nothing"
+    shown = [path for path in paths if not path.name.startswith(".")]
+    for path in shown:
+        if path.is_file() and (told := foreign(path)):
+            return f"the artifact holds no {MODEL_FILE}, and {path.name} {told}"
+    listing = ", ".join(path.name for path in shown[:10]) or "nothing"
     return (
         f"the artifact holds no {MODEL_FILE} (found: {listing}); only ONNX is loaded: give the URI "
         f"of one .onnx file, or of a directory with {MODEL_FILE} in it"

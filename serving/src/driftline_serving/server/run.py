@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from driftline_serving import termination
 from driftline_serving.errors import ArtifactError
@@ -16,7 +16,11 @@ from driftline_serving.server.engine import OnnxEngine
 from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.service import Bounds, Identity, InferenceService
+from driftline_serving.server.signature import load_signature
 from driftline_serving.server.trial import Trial, try_out
+
+if TYPE_CHECKING:  # pydantic is imported only for a model that has a signature
+    from driftline_api.signature import ModelSignature
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ class ServeSettings:
     identity: Identity
     model_dir: Path
     bounds: Bounds
+    #: What the Model's spec says that the numbers mean, as JSON; empty if it says nothing.
+    signature: str = ""
     #: That one run of the model uses.
     threads: int = 1
     #: How long new requests are still taken after SIGTERM, for those who have not heard yet.
@@ -93,23 +99,24 @@ async def _load(service: InferenceService, settings: ServeSettings, stop: asynci
     await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stopping.cancel():
         return False
-    model, trial = loading.result()
+    model, trial, signature = loading.result()
     gc.collect()
     gc.freeze()  # what is here now stays: a collection that walks it all holds up every request
-    service.serve(model, trial)
+    service.serve(model, trial, signature)
     batches = "joined" if trial.joins else "not joined"
     log.info("ready: %s; requests are %s: %s", service.identity.model, batches, trial.reason)
     return True
 
 
-def _loaded(settings: ServeSettings) -> tuple[OnnxEngine, Trial]:
-    """Load the model, warm it up, and try it out.
+def _loaded(settings: ServeSettings) -> tuple[OnnxEngine, Trial, "ModelSignature | None"]:
+    """Load the model, warm it up, check its signature against it, and try it out.
 
     On one thread trees give the same answers in batches of any size, to the last bit, and must.
     """
     model = engine.load(settings.model_dir, settings.threads)
     exact = settings.threads == 1 and engine.is_trees(settings.model_dir)
-    return model, try_out(model, exact=exact)
+    signature = load_signature(settings.model_dir, settings.signature, model.signature)
+    return model, try_out(model, exact=exact), signature
 
 
 async def _drain(service: InferenceService, settings: ServeSettings) -> None:

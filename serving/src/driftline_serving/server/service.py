@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from driftline_api.names import DIGEST_HEADER, REVISION_HEADER
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
@@ -18,6 +18,9 @@ from driftline_serving.server.prediction_id import RandomBits, pod_hash, predict
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
 from driftline_serving.server.tensors import Array, Signature, TensorSpec
 from driftline_serving.server.trial import Trial
+
+if TYPE_CHECKING:  # pydantic is imported only for a model that has a signature
+    from driftline_api.signature import ModelSignature
 
 SERVER_NAME = "driftline"
 SERVER_VERSION = "0.1.0"
@@ -102,6 +105,7 @@ class InferenceService:
         self._pod = pod_hash(identity.pod_ip)
         self._random = RandomBits()
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
+        self._parameters: Mapping[str, object] = {}
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._inside = 0
@@ -111,8 +115,11 @@ class InferenceService:
         """Have `changed` called whenever the phase has changed."""
         self._watchers.append(changed)
 
-    def serve(self, engine: Engine, trial: Trial) -> None:
+    def serve(
+        self, engine: Engine, trial: Trial, signature: "ModelSignature | None" = None
+    ) -> None:
         """Answer with this model, which has been warmed up and tried."""
+        self._parameters = _parameters(trial, signature)
         bounds = self.bounds
         self._engine = engine
         self._batcher = Batcher(engine, trial, runs=bounds.runs, observers=self.observers)
@@ -150,6 +157,7 @@ class InferenceService:
             "platform": PLATFORM,
             "inputs": [_describe(spec) for spec in signature.inputs],
             "outputs": [_describe(spec) for spec in signature.outputs],
+            "parameters": self._parameters,
         }
 
     def check_model(self, model: str, version: str | None) -> None:
@@ -334,3 +342,12 @@ def _attempt(work: Callable[[], T]) -> T | ServingError:
 
 def _describe(spec: TensorSpec) -> dict[str, object]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": list(spec.shape)}
+
+
+def _parameters(trial: Trial, signature: "ModelSignature | None") -> Mapping[str, object]:
+    """Return what of the metadata is ours and not the protocol's."""
+    batching = {"joined": trial.joins, "reason": trial.reason}
+    if signature is None:
+        return {"batching": batching}
+    said = signature.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {"batching": batching, "signature": said}

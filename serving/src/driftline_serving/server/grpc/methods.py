@@ -71,7 +71,8 @@ class Methods:
     async def _model_metadata(self, data: bytes, _context: Context) -> bytes:
         asked = parse(messages.ModelMetadataRequest, data)
         about = self._service.model_metadata(asked.name, asked.version or None)
-        return ParseDict(about, messages.ModelMetadataResponse()).SerializeToString()
+        answer = messages.ModelMetadataResponse()  # which has no place for parameters
+        return ParseDict(about, answer, ignore_unknown_fields=True).SerializeToString()
 
     async def _model_infer(self, data: bytes, context: Context) -> bytes:
         """Infer; a client that cancels, or whose deadline is over, cancels the waiting."""
