@@ -27,6 +27,7 @@ def lock_python(*more: str) -> None:
         _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
+    _compile("kserve", "-", stdin="kserve\n")
 
 
 def _compile(name: str, *arguments: str, stdin: str = "") -> None:

@@ -43,14 +43,6 @@ def _stub(cancer: Server) -> Iterator[Any]:
         yield stub
 
 
-@pytest.fixture(scope="module")
-def typed_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Gives back what it gets, of every datatype that has a field."""
-    onnx = onnx_models.identities(tuple(d for d in Datatype if d is not Datatype.FP16))
-    with serving(tmp_path_factory.mktemp("typed"), onnx) as server:
-        yield server
-
-
 def test_each_prediction_says_who_made_it(stub: Any) -> None:
     calls = [stub.ModelInfer.with_call(rows(0, 1, id=f"ü-{n}")) for n in range(3)]
     told = [dict(call.trailing_metadata()) for _, call in calls]
