@@ -32,7 +32,6 @@ from tests.serving.conftest import DIGEST, POD_IP, REVISION
 from tests.serving.grpc_calls import channel_to, health_of, probabilities, request, rows, stub_of
 from tests.serving.processes import Server, Setup, serving
 from tests.serving.test_batcher import FAST, Doubler
-from tests.serving.test_triton_client import samples
 
 Code = grpc.StatusCode
 
@@ -68,7 +67,7 @@ def test_every_datatype_goes_in_and_out_in_its_field(typed_mirror: Server) -> No
     given = {}
     inputs = []
     for name, field in FIELDS.items():
-        values = samples(Datatype(name)).reshape(-1).tolist()
+        values = onnx_models.samples(Datatype(name)).reshape(-1).tolist()
         given[name] = [v.encode() for v in values] if name == "BYTES" else values
         tensor = {"name": f"in_{name.lower()}", "datatype": name, "shape": [2, 2]}
         inputs.append({**tensor, "contents": {field: given[name]}})

@@ -14,7 +14,6 @@ from driftline_serving.server.tensors import Array, Datatype
 from tests.serving import onnx_models
 from tests.serving.conftest import REVISION
 from tests.serving.processes import Server
-from tests.serving.test_triton_client import samples
 
 SCRIPT = Path(__file__).with_name("kserve_calls.py")
 BOTH = pytest.mark.parametrize("over", ["rest", "grpc"])
@@ -137,7 +136,7 @@ def test_parameters_that_nobody_knows_are_passed_over(
 @BOTH
 def test_every_datatype_as_bytes(kserve: KServe, mirror: Server, over: str) -> None:
     """Thirteen inputs and outputs at once."""
-    given = {d.value.lower(): samples(d) for d in Datatype}
+    given = {d.value.lower(): onnx_models.samples(d) for d in Datatype}
     inputs = [tensor(f"in_{name}", array, "binary") for name, array in given.items()]
     wanted = [{"name": f"out_{name}", "parameters": {"binary_data": True}} for name in given]
     found = found_in(kserve.infer(mirror, over, *inputs, outputs=wanted))
@@ -151,7 +150,7 @@ def test_every_datatype_as_values(
     kserve: KServe, typed_mirror: Server, over: str, form: str
 ) -> None:
     """But for FP16, which the client sends as bytes only. Over REST it makes null of NaN."""
-    given = {d.value.lower(): samples(d) for d in Datatype if d is not Datatype.FP16}
+    given = {d.value.lower(): onnx_models.samples(d) for d in Datatype if d is not Datatype.FP16}
     if over == "rest":
         given = {name: np.nan_to_num(a) if a.dtype.kind == "f" else a for name, a in given.items()}
     inputs = [tensor(f"in_{name}", array, form) for name, array in given.items()]
