@@ -249,6 +249,11 @@ def test_members_that_are_null_count_as_left_out() -> None:
 STRINGS = echo(Datatype.BYTES, 1)
 
 
+def test_a_model_of_strings_misses_its_input_too() -> None:
+    with pytest.raises(RequestError, match="missing input 'x'; the model takes 'x'"):
+        decode_request(Body(content=b'{"inputs": []}'), STRINGS)
+
+
 def binary_strings(raw: bytes, shape: tuple[int, ...] = (1,)) -> list[str]:
     tensor = {"name": "x", "datatype": "BYTES", "shape": shape,
               "parameters": {"binary_data_size": len(raw)}}  # fmt: skip
