@@ -10,13 +10,14 @@ import grpc
 import pytest
 
 from e2e.fuzz.seeds import corpus
-from tests.serving import onnx_models
+from tests.serving import grpc_calls, onnx_models
 from tests.serving.grpc_calls import channel_to
 from tests.serving.processes import Server, serving
+from tests.serving.test_protocol import rows
 
-ROUNDS = 30
+ROUNDS = 20
 #: Bytes. What the allocator holds goes up and down by some of them.
-NOISE = 4_000_000
+NOISE = 1_000_000
 
 
 def resident(server: Server) -> int:
@@ -28,7 +29,9 @@ def resident(server: Server) -> int:
 
 
 def over_http(server: Server) -> None:
-    """Right streams, such as end early, and such as go wrong."""
+    """Predictions, requests for what is not there, and streams that end early or go wrong."""
+    for last in range(1, 20):
+        assert server.infer(rows(0, last)).status == 200
     for data in corpus()["http"]:
         for sent in (data[1:], data[1 : len(data) // 2], data[1:].replace(b"1", b"{")):
             with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
@@ -42,7 +45,9 @@ def over_http(server: Server) -> None:
 def over_grpc(server: Server) -> None:
     with channel_to(server) as channel:
         call: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-        for data in corpus()["grpc"][::10]:
+        for last in range(1, 20):
+            assert call(grpc_calls.rows(0, last).SerializeToString(), timeout=30)
+        for data in corpus()["grpc"][::20]:
             for sent in (data[1:], data[1 : len(data) // 2]):
                 with contextlib.suppress(grpc.RpcError):
                     call(sent, timeout=30)
