@@ -27,6 +27,8 @@ def lock_python(*more: str) -> None:
         _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
+    _compile("kserve", "-", stdin="kserve\n")
+    _compile("fuzz", "pyproject.toml", "--extra=fuzz", "-c", "requirements/dev.txt")
 
 
 def _compile(name: str, *arguments: str, stdin: str = "") -> None:

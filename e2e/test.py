@@ -19,6 +19,9 @@ from e2e.cluster.progress import fail, say
 from e2e.cluster.up import borrowed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+FUZZ_SECONDS = 600
+"""For each target of the fuzzer."""
+
 NO_TEST_RAN = 5
 """pytest's exit code where no test was selected: no failure of a part."""
 
@@ -35,6 +38,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end_in_order)
     size = "long" if arguments.long else "not long"
     codes = [pytest("tests", "-n", "2", "-m", size)]
+    if arguments.long:
+        codes.append(run("e2e.fuzz", "--seconds", str(FUZZ_SECONDS)))
     try:
         if not arguments.no_cluster:
             with borrowed() as kubeconfig:
@@ -68,12 +73,17 @@ def verdict(codes: Sequence[int]) -> int:
 
 def pytest(directory: str, *arguments: str, kubeconfig: Path | None = None) -> int:
     """Run pytest on a directory; return its exit code."""
-    argv = [sys.executable, "-m", "pytest", directory, *arguments]
+    return run("pytest", directory, *arguments, kubeconfig=kubeconfig)
+
+
+def run(module: str, *arguments: str, kubeconfig: Path | None = None) -> int:
+    """Run a module; return its exit code."""
     environ = {**os.environ, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})}
-    say(f"\n$ pytest {' '.join(argv[3:])}")
+    say(f"\n$ {' '.join((module, *arguments))}")
     began = time.monotonic()
+    argv = [sys.executable, "-m", module, *arguments]
     code = subprocess.run(argv, cwd=CHECKOUT, env=environ, check=False).returncode
-    say(f"{directory}: {time.monotonic() - began:.0f} s")
+    say(f"{arguments[0] if module == 'pytest' else module}: {time.monotonic() - began:.0f} s")
     return code
 
 

@@ -18,6 +18,7 @@ from e2e.bench.control_plane import ControlPlane, control_plane
 from e2e.chart_check import helm_binary
 from e2e.cluster.binaries import KUBE, build
 from e2e.cluster.layout import default_layout
+from e2e.environment import python_with
 
 ROOT = Path(__file__).parent.parent
 JSON = "application/json"
@@ -97,6 +98,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         kube_binary()
     if any(item.path.parent.name == "chart" for item in session.items):
         helm_binary()
+    if "kserve_python" in needed:
+        python_with("kserve")
 
 
 @pytest.fixture(scope="session")

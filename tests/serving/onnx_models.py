@@ -111,6 +111,18 @@ def identities(datatypes: Sequence[Datatype] = tuple(Datatype)) -> bytes:
     return serialized(_model(helper.make_graph(nodes, "identities", infos("in_"), infos("out_"))))
 
 
+def samples(datatype: Datatype) -> Array:
+    """Values that are easily got wrong, of shape [2, 2]."""
+    if datatype is Datatype.BYTES:
+        return np.array([["", "a"], ["ü", "long " * 50]], dtype=object)
+    if datatype is Datatype.BOOL:
+        return np.array([[True, False], [False, True]])
+    if datatype.is_float:
+        return np.array([[0.5, np.nan], [np.inf, -np.inf]], dtype=datatype.dtype)
+    limits = np.iinfo(datatype.dtype)
+    return np.array([[limits.min, limits.max], [1, 0]], dtype=datatype.dtype)
+
+
 @cache
 def labour(least: int = 0) -> bytes:
     """Works as long as it is told: `rounds` INT64 [1] matrix products, but at least so many.

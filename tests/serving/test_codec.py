@@ -101,6 +101,37 @@ def test_bare_nan_tokens_of_python_clients_are_read() -> None:
     assert same(read_back, np.array([np.nan, np.inf, -1], dtype=np.float32))
 
 
+def with_and_without_nan(number: str) -> list[Array | str]:
+    """What becomes of a number alone, and beside a bare NaN, which another parser reads."""
+    found: list[Array | str] = []
+    for data in (f"[{number}, 0]", f"[{number}, NaN]"):
+        tensor = f'{{"name": "x", "datatype": "FP64", "shape": [2], "data": {data}}}'
+        try:
+            body = Body(content=f'{{"inputs": [{tensor}]}}'.encode())
+            found.append(decode_request(body, echo(Datatype.FP64, 1)).inputs["x"][:1])
+        except RequestError as error:
+            found.append(str(error).partition(":")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "9" * 400, "9" * 5000, "-" + "9" * 400, "1" + "0" * 400 + ".5"]
+)
+def test_a_number_that_no_double_holds_is_refused_also_beside_nan(number: str) -> None:
+    assert with_and_without_nan(number) == ["the body is not valid JSON"] * 2
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0", "-0", "-0.0", "1e-400", str(2**53 + 1), str(-(2**63) - 1), str(2**64), "9" * 300],
+)
+def test_a_number_means_the_same_beside_nan(number: str) -> None:
+    alone, beside = with_and_without_nan(number)
+    assert isinstance(alone, np.ndarray)
+    assert isinstance(beside, np.ndarray)
+    assert same(alone, beside)
+
+
 @pytest.mark.parametrize(
     ("datatype", "lowest", "highest"),
     [(d, np.iinfo(d.dtype).min, np.iinfo(d.dtype).max) for d in Datatype if d.dtype.kind in "iu"],
@@ -216,6 +247,11 @@ def test_members_that_are_null_count_as_left_out() -> None:
 
 
 STRINGS = echo(Datatype.BYTES, 1)
+
+
+def test_a_model_of_strings_misses_its_input_too() -> None:
+    with pytest.raises(RequestError, match="missing input 'x'; the model takes 'x'"):
+        decode_request(Body(content=b'{"inputs": []}'), STRINGS)
 
 
 def binary_strings(raw: bytes, shape: tuple[int, ...] = (1,)) -> list[str]:

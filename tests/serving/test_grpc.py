@@ -32,7 +32,6 @@ from tests.serving.conftest import DIGEST, POD_IP, REVISION
 from tests.serving.grpc_calls import channel_to, health_of, probabilities, request, rows, stub_of
 from tests.serving.processes import Server, Setup, serving
 from tests.serving.test_batcher import FAST, Doubler
-from tests.serving.test_triton_client import samples
 
 Code = grpc.StatusCode
 
@@ -41,14 +40,6 @@ Code = grpc.StatusCode
 def _stub(cancer: Server) -> Iterator[Any]:
     with stub_of(cancer) as stub:
         yield stub
-
-
-@pytest.fixture(scope="module")
-def typed_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Gives back what it gets, of every datatype that has a field."""
-    onnx = onnx_models.identities(tuple(d for d in Datatype if d is not Datatype.FP16))
-    with serving(tmp_path_factory.mktemp("typed"), onnx) as server:
-        yield server
 
 
 def test_each_prediction_says_who_made_it(stub: Any) -> None:
@@ -76,7 +67,7 @@ def test_every_datatype_goes_in_and_out_in_its_field(typed_mirror: Server) -> No
     given = {}
     inputs = []
     for name, field in FIELDS.items():
-        values = samples(Datatype(name)).reshape(-1).tolist()
+        values = onnx_models.samples(Datatype(name)).reshape(-1).tolist()
         given[name] = [v.encode() for v in values] if name == "BYTES" else values
         tensor = {"name": f"in_{name.lower()}", "datatype": name, "shape": [2, 2]}
         inputs.append({**tensor, "contents": {field: given[name]}})

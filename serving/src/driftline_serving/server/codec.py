@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 import orjson
 
@@ -27,6 +28,8 @@ _BARE_TOKENS = (b"NaN", b"Infinity")
 #: What orjson writes for NaN and the infinities, and we for nothing.
 _NULL = b"null"
 _NOTHING = memoryview(b"")
+#: Characters of an integer that 64 bits may hold.
+_LONGEST_INTEGER = 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,13 +147,32 @@ def _parse(header: bytes) -> object:
 
 def _parse_with_bare_tokens(header: bytes) -> object:
     try:
-        parsed: object = json.loads(header)
+        parsed: object = json.loads(header, parse_float=_fraction, parse_int=_integer)
         # Python's reader also takes what is no text: half of a surrogate pair. Nothing could say it
         # again.
         orjson.dumps(parsed)
     except (ValueError, TypeError, RecursionError) as error:
         raise RequestError(f"the body is not valid JSON: {error}") from error
     return parsed
+
+
+def _fraction(text: str) -> float:
+    """Read a number as orjson does: Python's own reader takes one that is too large for infinity.
+
+    Raises:
+        ValueError: no double holds it.
+    """
+    value = float(text)
+    if isinf(value):
+        raise ValueError("number is infinity when parsed as double")
+    return value
+
+
+def _integer(text: str) -> float:
+    """Do the same for one without a fraction: beyond 64 bits, it is a double."""
+    if len(text) <= _LONGEST_INTEGER and -(2**63) <= int(text) < 2**64:
+        return int(text)
+    return _fraction(text)
 
 
 def _decode_inputs(

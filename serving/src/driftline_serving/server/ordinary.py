@@ -85,7 +85,9 @@ def read_ordinary(parsed: Any, signature: Signature) -> InferRequest | None:
 
 def _request(parsed: Any, signature: Signature) -> InferRequest:
     given, request_id, known = parsed["inputs"], parsed.get("id"), _known(signature)
-    if "outputs" in parsed or "parameters" in parsed or len(given) != len(known):
+    if "outputs" in parsed or "parameters" in parsed:
+        raise _OtherError
+    if not known or len(given) != len(known):
         raise _OtherError
     if request_id is not None and type(request_id) is not str:
         raise _OtherError

@@ -1,0 +1,1 @@
+"""Looks for bytes that the model server does not bear."""
