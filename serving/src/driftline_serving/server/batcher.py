@@ -112,7 +112,7 @@ class Batcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _kind_of(self, call: Call) -> Hashable:
-        """Return what calls have in common that may be joined; one that may not is alone of its kind."""
+        """Return what calls have in common that may be joined; others are alone of their kind."""
         if not self._trial.joins or not call.rows:
             return id(call)
         return call.outputs, tuple(call.inputs[name].shape[1:] for name in self._names)
