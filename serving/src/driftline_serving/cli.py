@@ -18,6 +18,8 @@ from driftline_serving.errors import ArtifactError
 log = logging.getLogger(__name__)
 
 N = TypeVar("N", int, float)
+#: The kernel has no room for more, unix(7).
+_MOST_SOCKET = 107
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,6 +102,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="threads that one run of the model uses; as many runs go on at a time as the CPUs"
         " have room for (%(default)s)",
+    )
+    parser.add_argument(
+        "--tap",
+        type=_socket,
+        metavar="SOCKET",
+        help="Unix socket; who listens there is told of every inference (default: nobody is)",
     )
     _add_bounds(parser)
     _add_leaving(parser)
@@ -206,6 +214,14 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     _add_source(parser)
     parser.add_argument("--target", type=Path, required=True, help="directory to bring it to")
     parser.add_argument("--digest", help="sha256:... that it must have")
+
+
+def _socket(text: str) -> Path:
+    if len(os.fsencode(text)) > _MOST_SOCKET:
+        raise argparse.ArgumentTypeError(
+            f"the path of a Unix socket has at most {_MOST_SOCKET} bytes"
+        )
+    return Path(text)
 
 
 def _positive(text: str) -> int:

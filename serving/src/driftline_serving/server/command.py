@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         drain_seconds=arguments.drain_seconds,
         http=_http(arguments),
         grpc=_grpc(arguments) if arguments.grpc else None,
+        tap=arguments.tap,
         termination_log=arguments.termination_log,
     )
     return uvloop.run(_serve(settings))

@@ -18,6 +18,8 @@ from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.service import Bounds, Identity, InferenceService
 from driftline_serving.server.signature import load_signature
 from driftline_serving.server.trial import Trial, try_out
+from driftline_serving.tap.observer import Tap
+from driftline_serving.tap.writer import TapSettings
 
 if TYPE_CHECKING:  # pydantic is imported only for a model that has a signature
     from driftline_api.signature import ModelSignature
@@ -41,6 +43,8 @@ class ServeSettings:
     http: HttpSettings = field(default_factory=HttpSettings)
     #: None: no gRPC.
     grpc: GrpcSettings | None = field(default_factory=GrpcSettings)
+    #: The Unix socket of who is told every call; None: nobody.
+    tap: Path | None = None
     termination_log: Path = termination.DEFAULT_PATH
 
 
@@ -63,6 +67,7 @@ async def serve(settings: ServeSettings) -> int:
     stop = _stop_signal()
     service = InferenceService(settings.identity, settings.bounds)
     transports = _transports(service, settings)
+    tap = _tap(service, settings.tap)
     try:
         ports = [str(await transport.start()) for transport in transports]
         where = " and, for gRPC, ".join(ports)
@@ -77,6 +82,8 @@ async def serve(settings: ServeSettings) -> int:
         service.drain()
         await asyncio.gather(*(transport.stop() for transport in transports))
         service.close()
+        if tap:
+            await tap.close()
     log.info("stopped")
     return 0
 
@@ -90,6 +97,17 @@ def _transports(service: InferenceService, settings: ServeSettings) -> Sequence[
     )
 
     return http, GrpcTransport(service, settings.grpc)
+
+
+def _tap(service: InferenceService, path: Path | None) -> Tap | None:
+    if path is None:
+        return None
+    identity = service.identity
+    about = {"model": identity.model, "revision": identity.revision, "digest": identity.digest}
+    tap = Tap(TapSettings(path=path, about=about))
+    service.observers.append(tap)
+    tap.start()
+    return tap
 
 
 async def _load(service: InferenceService, settings: ServeSettings, stop: asyncio.Event) -> bool:

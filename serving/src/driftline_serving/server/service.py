@@ -101,7 +101,7 @@ class InferenceService:
             "model_name": identity.model,
             "model_version": identity.version,
         }
-        self._now = now
+        self.now = now
         self._pod = pod_hash(identity.pod_ip)
         self._random = RandomBits()
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
@@ -193,7 +193,7 @@ class InferenceService:
         if batcher is None:
             raise UnavailableError("the model is still loading")
         self._check_room(batcher)
-        received = self._now()
+        received = self.now()
         identifier = prediction_id(received // 1_000_000, self._random(), self._pod)
         pending = _Pending(self, batcher, engine.signature, question)
         pending.received, pending.prediction_id = received, identifier
@@ -316,7 +316,8 @@ class _Pending(Finished, Generic[AnswerT]):
         else:
             self.status = result.status if isinstance(result, ServingError) else _OK
             self._question.deliver(result)
-        self.seconds = self._batcher.time() - self._began
+        # The loop's clock stands still for a whole turn.
+        self.seconds = max(0.0, (self._service.now() - self.received) / 1e9)
         self._service.leave(self)
 
 
