@@ -54,6 +54,11 @@ def new_key(random: bytes, created: datetime) -> ReceiptKey:
     return ReceiptKey(id=chosen, created=created.replace(microsecond=0), secret=random[ID_BYTES:])
 
 
+def key_bytes(key: ReceiptKey) -> bytes:
+    """Return the bytes that a key's id stands for."""
+    return urlsafe_b64decode(key.id)
+
+
 def parse_keys(text: bytes | str) -> Keys:
     """Return what a file holds. One that is no such file counts as one damaged entry."""
     try:
