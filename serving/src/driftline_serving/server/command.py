@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         http=_http(arguments),
         grpc=_grpc(arguments) if arguments.grpc else None,
         termination_log=arguments.termination_log,
+        keys=arguments.keys,
     )
     return uvloop.run(_serve(settings))
 
