@@ -47,8 +47,7 @@ class ApiServer:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, kind: str = JSON
     ) -> Answer:
         """Send one request, as an administrator; every answer is returned, also a refusal."""
-        data = None if body is None else json.dumps(body).encode()
-        return self._send(method, path, data, {"Content-Type": kind})
+        return self._send(method, path, _packed(body), {"Content-Type": kind})
 
     def table(self, path: str) -> dict[str, Any]:
         """Get what `kubectl get` would show."""
@@ -72,10 +71,18 @@ class ApiServer:
             with refused:
                 return _refusal(refused)
 
-    def apply(self, path: str, manifest: Mapping[str, Any], *, force: bool = False) -> Answer:
-        """Apply server-side, as `kubectl apply --server-side` does."""
+    def apply(
+        self, path: str, manifest: Mapping[str, Any], *, force: bool = False, user: str = ""
+    ) -> Answer:
+        """Apply server-side, as `kubectl apply --server-side` does, and with `--as`."""
         query = f"fieldManager=test&fieldValidation=Strict&force={str(force).lower()}"
-        return self.request("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        who = {"Impersonate-User": user} if user else {}
+        return self._send("PATCH", f"{path}?{query}", _packed(manifest), headers | who)
+
+
+def _packed(body: Mapping[str, Any] | None) -> bytes | None:
+    return None if body is None else json.dumps(body).encode()
 
 
 def _refusal(refused: urllib.error.HTTPError) -> Answer:

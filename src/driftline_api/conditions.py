@@ -51,6 +51,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     PORTS_EXHAUSTED = "PortsExhausted"
+    # Events of the receipts' keys
+    KEYS_DAMAGED = "KeysDamaged"
     # RolloutSucceeded
     PROMOTED = "Promoted"
     IN_PROGRESS = "InProgress"

@@ -38,6 +38,7 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 PREDICTION_ID_HEADER: Final = "driftline-prediction-id"
 REVISION_HEADER: Final = "driftline-revision"
 DIGEST_HEADER: Final = "driftline-digest"
+RECEIPT_HEADER: Final = "driftline-receipt"
 
 #: Beside `model.onnx`: what the model's numbers mean.
 SIGNATURE_FILE: Final = "driftline.json"

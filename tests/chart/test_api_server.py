@@ -77,10 +77,13 @@ def rules(objects: Sequence[Object]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("values", [path.stem for path in value_sets()])
-def test_no_wildcard_and_no_secret(values: str) -> None:
+def test_no_wildcard_and_one_secret(values: str) -> None:
     for rule in rules(rendered(values)):
         assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]]
-        assert not [resource for resource in rule["resources"] if resource.startswith("secrets")]
+        if any(resource.startswith("secrets") for resource in rule["resources"]):
+            assert rule["resources"] == ["secrets"]
+            assert rule["resourceNames"] == ["driftline-keys"]
+            assert set(rule["verbs"]) == {"get", "create", "patch", "delete"}
 
 
 def test_operator_has_rights_on_the_kinds_it_knows_and_no_others() -> None:
@@ -189,6 +192,33 @@ def test_may_watch_what_it_watches(everywhere: Authorizer, kind: Any, verb: str)
 )
 def test_may_not(everywhere: Authorizer, verb: str, resource: str) -> None:
     assert not everywhere.may(verb, resource, "team-a", "some")
+
+
+@pytest.mark.parametrize("verb", ["get", "create", "patch", "delete"])
+def test_may_touch_one_secret_only(everywhere: Authorizer, verb: str) -> None:
+    assert everywhere.may(verb, "/secrets", "team-a", "driftline-keys")
+    assert not everywhere.may(verb, "/secrets", "team-a", "models-s3")
+    assert not everywhere.may(verb, "/secrets", "team-a")
+
+
+@pytest.mark.parametrize("verb", ["list", "watch", "update", "deletecollection"])
+def test_may_not_even_so(everywhere: Authorizer, verb: str) -> None:
+    assert not everywhere.may(verb, "/secrets", "team-a", "driftline-keys")
+
+
+def test_a_right_to_create_that_names_an_object_is_enough_for_an_apply(
+    server: ApiServer, everywhere: Authorizer
+) -> None:
+    """A POST has no name to hold the right to: only what is applied can be made so."""
+
+    def applied(name: str) -> int:
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+        path = f"/api/v1/namespaces/team-b/secrets/{name}"
+        return server.apply(path, manifest, user=everywhere.user).status
+
+    assert applied("driftline-keys") == 201
+    assert applied("driftline-keys") == 200
+    assert applied("models-s3") == 403
 
 
 def test_may_hold_its_own_lease_only(everywhere: Authorizer) -> None:

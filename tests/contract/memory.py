@@ -19,7 +19,7 @@ from tests.contract.fields import PRESENT, Path, get_at, leaves, remove_at, set_
 from tests.contract.rules import defaulted, immutable_fields, problems
 
 _GENERATED = {"Model", "Deployment", "PodDisruptionBudget", "Job"}
-_NO_STATUS = {"ConfigMap", "ControllerRevision", "Event", "Lease"}
+_NO_STATUS = {"ConfigMap", "ControllerRevision", "Event", "Lease", "Secret"}
 _NOT_CONTENT = {"metadata", "status", "apiVersion", "kind"}
 
 Verb = Literal["create", "apply", "replace", "status", "delete"]

@@ -17,6 +17,7 @@ def test_the_rest_has_defaults() -> None:
     config = OperatorConfig.from_env({**LEAST, "DRIFTLINE_XDS_HOST": ""})
     assert config.xds_host == "driftline-operator.system.svc"
     assert config.watch_namespaces == ()
+    assert (config.receipt_rotation_days, config.receipt_horizon_days) == (30, 90)
     assert (config.http_port, config.xds_port, config.router_replicas) == (8080, 8081, 2)
 
 
@@ -48,6 +49,8 @@ def test_what_is_missing_is_named(name: str) -> None:
         ("DRIFTLINE_ROUTER_RESOURCES", "{"),
         ("DRIFTLINE_ROUTER_RESOURCES", "[]"),
         ("DRIFTLINE_XDS_PORT", "-1"),
+        ("DRIFTLINE_RECEIPT_ROTATION_DAYS", "0"),
+        ("DRIFTLINE_RECEIPT_HORIZON_DAYS", "long"),
     ],
 )
 def test_what_cannot_be_read_is_named(name: str, value: str) -> None:

@@ -77,10 +77,15 @@ def test_the_guides_request_is_answered(server: str) -> None:
 
 
 def test_the_references_request_is_answered(server: str) -> None:
-    (body,) = shown_bodies("reference/protocol.md")
+    body, _ = shown_bodies("reference/protocol.md")
     answer = ask(server, body)
     assert answer["id"] == "17"
     assert [(each["name"], each["data"]) for each in answer["outputs"]] == [("label", [0, 2])]
+
+
+def test_the_references_request_for_parameters_is_answered_with_them(server: str) -> None:
+    _, body = shown_bodies("reference/protocol.md")
+    assert "driftline-prediction-id" in ask(server, body)["parameters"]
 
 
 def test_the_models_inputs_are_told(server: str) -> None:

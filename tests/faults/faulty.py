@@ -98,8 +98,10 @@ class FaultyApi:
             _refuse(fault)
         self.writes += 1
         self._about_to(verb, ref)
-        answer = await request
-        self._about_to("", ref)
+        try:
+            answer = await request
+        finally:
+            self._about_to("", ref)
         if fault == "crash after":
             raise CrashError
         if fault == "lost answer":

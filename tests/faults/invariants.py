@@ -1,24 +1,33 @@
 """What must hold in every state that anybody could ever see."""
 
+import base64
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
+from driftline_api.keys import KEYS_FILE, KEYS_SECRET, SPREAD, Keys, parse_keys
 from driftline_api.names import MODEL, REVISION, ROUTER
 from driftline_operator.core.plan import Manifest, ObjectRef
+from driftline_operator.router.keys import LOOK_SECONDS, KeyConfig, keys_ref
 from driftline_operator.router.state import parse_state
 from tests.contract.memory import MemoryApi, WatchEvent
 from tests.faults.world import NAMESPACE, Router, Workloads
 
 #: Where somebody points a Service by hand.
 ELSEWHERE = {"app": "other"}
+#: Short enough that keys come and go within a schedule, long enough for a rest between.
+KEY_CONFIG = KeyConfig(rotation=timedelta(seconds=200), horizon=timedelta(seconds=100))
 
 
 class Invariants:
     """Looks at every change, and before every deletion by the operator."""
 
-    def __init__(self, api: MemoryApi, workloads: Workloads) -> None:
+    def __init__(self, api: MemoryApi, workloads: Workloads, now: Callable[[], datetime]) -> None:
         self._api = api
+        self._now = now
+        self._keys = Keys()
         self._workloads = workloads
         self._epochs: dict[str, int] = {}
         self._weights: dict[str, dict[str, int]] = {}
@@ -39,6 +48,8 @@ class Invariants:
         manifest, ref = event.manifest, ObjectRef.of(event.manifest)
         if self._operator_writes and ref in self.foreign:
             self._violated(f"{ref} is foreign and was written")
+        if ref.kind == "Secret":
+            self._check_keys(event)
         if event.type == "DELETED":
             return
         if ref.kind == "ControllerRevision":
@@ -109,8 +120,38 @@ class Invariants:
             self._violated(f"version went from {self._version} to {state.version}")
         self._version = state.version
 
+    def _check_keys(self, event: WatchEvent) -> None:
+        """The operator takes no key away of which a receipt may still be shown."""
+        gone = event.type == "DELETED"
+        before, self._keys = self._keys, Keys() if gone else keys_of(event.manifest)
+        if not self._operator_writes:
+            return
+        if gone:
+            self._violated("the keys are deleted while there are Models")
+        ends = {key.id: later.created + SPREAD for key, later in pairwise(before.keys)}
+        for key in set(before.keys) - set(self._keys.keys):
+            end = ends.get(key.id)
+            if not end or self._now() - end < KEY_CONFIG.horizon:
+                self._violated(f"key {key.id} went while its receipts may be shown")
+
     def _violated(self, what: str) -> None:
         self.violations.append(what)
+
+
+def keys_of(secret: Manifest | None) -> Keys:
+    """Return what a Secret holds."""
+    data = (secret or {}).get("data") or {}
+    return parse_keys(base64.b64decode(data.get(KEYS_FILE, "")))
+
+
+def unkeyed(api: MemoryApi, now: datetime) -> list[str]:
+    """Return what is missing until receipts can be signed."""
+    found = keys_of(api.find(keys_ref(NAMESPACE)))
+    if found.damaged or not found.keys:
+        return [f"{KEYS_SECRET}: {found}"]
+    age = now - found.keys[-1].created
+    limit = KEY_CONFIG.rotation + timedelta(seconds=LOOK_SECONDS)
+    return [f"{KEYS_SECRET}: the newest is {age} old"] if age > limit else []
 
 
 def unrealised(api: MemoryApi, routers: Iterable[Router]) -> list[str]:

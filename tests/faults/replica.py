@@ -45,7 +45,12 @@ class Replica:
         self._told: dict[str, deque[WatchEvent]] = defaultdict(deque)
 
     def see(self, event: WatchEvent) -> None:
-        """Queue what the API server has to tell; the watch is as slow as the schedule says."""
+        """Queue what the API server has to tell; the watch is as slow as the schedule says.
+
+        Of Secrets it tells nothing: they are read by name.
+        """
+        if event.manifest["kind"] == "Secret":
+            return
         if event.manifest["kind"] == "Model" or _is_ours(event.manifest):
             self._told[event.manifest["kind"]].append(event)
         else:

@@ -1,5 +1,7 @@
 """A schedule: what happens in which order, all of it drawn from one seed."""
 
+import base64
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +9,7 @@ from random import Random
 from typing import Any
 
 from driftline_api import API_VERSION
+from driftline_api.keys import KEYS_FILE
 from driftline_api.names import MODEL, ROUTER
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Controller
@@ -15,13 +18,21 @@ from driftline_operator.model.controller import ModelController
 from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
+from driftline_operator.router.keys import keys_ref
 from driftline_operator.router.manifests import RouterConfig
 from driftline_operator.router.observe import Configuration, Observer, live_routers
 from driftline_operator.router.traffic import agreed
 from driftline_operator.shell.poll import concerned
 from tests.contract.memory import MemoryApi
 from tests.faults.faulty import CrashError, FaultyApi, Weather
-from tests.faults.invariants import ELSEWHERE, Invariants, conflicts, unrealised
+from tests.faults.invariants import (
+    ELSEWHERE,
+    KEY_CONFIG,
+    Invariants,
+    conflicts,
+    unkeyed,
+    unrealised,
+)
 from tests.faults.replica import Replica
 from tests.faults.world import BROKEN, MISSING, NAMESPACE, Workloads, digest_of
 
@@ -48,11 +59,12 @@ class Time:
         return Clock(now=self.now, monotonic=lambda: self.elapsed)
 
 
-def controllers(acks: RouterAcks) -> Sequence[Controller]:
+def controllers(acks: RouterAcks, random: Random) -> Sequence[Controller]:
     """Return the operator's controllers, as the process has them."""
+    routers = RouterConfig(image="envoy:1", xds_host="operator")
     return (
         ModelController(Images(serving="serving:1"), acks),
-        RouterController(RouterConfig(image="envoy:1", xds_host="operator")),
+        RouterController(routers, KEY_CONFIG, random.randbytes),
     )
 
 
@@ -65,7 +77,7 @@ class Schedule:
         self.api = MemoryApi(self.time.text)
         self.weather = Weather(self.random, write=self.random.choice((0.02, 0.1, 0.3)), read=0.05)
         self.workloads = Workloads(self.api, self.time.text)
-        self.invariants = Invariants(self.api, self.workloads)
+        self.invariants = Invariants(self.api, self.workloads, self.time.now)
         self.api.watchers.append(self.invariants.see)
         self.replicas = [self._new_replica(), self._new_replica()]
         self.log: list[str] = []
@@ -104,6 +116,7 @@ class Schedule:
             self._change_leader: 2,
             self._delete_child: 2,
             self._edit_child: 2,
+            self._harm_keys: 1,
             self._delete_model: 1,
         }
         chosen = self.random.choices(list(happenings), list(happenings.values()))[0]
@@ -137,7 +150,8 @@ class Schedule:
         raise AssertionError(f"never {what}: {self._unrealised()}\n{self.story()}")
 
     def _unrealised(self) -> list[str]:
-        return unrealised(self.api, self.workloads.ready_routers())
+        served = unrealised(self.api, self.workloads.ready_routers())
+        return [*served, *unkeyed(self.api, self.time.now())]
 
     def _remove_foreign(self) -> None:
         """Take away what stands in the way of a name. No watch tells of it."""
@@ -226,7 +240,12 @@ class Schedule:
 
     def _new_replica(self) -> Replica:
         api = FaultyApi(self.api, self.weather, self.invariants.about_to)
-        replica = Replica(api, controllers, self.time.clock(), self.random)
+        replica = Replica(
+            api,
+            lambda acks: controllers(acks, self.random),
+            self.time.clock(),
+            self.random,
+        )
         self.api.watchers.append(replica.see)
         return replica
 
@@ -298,6 +317,18 @@ class Schedule:
             ref = ObjectRef.of(self.random.choice(services))
             if ref not in self.invariants.foreign:
                 self.api.edit(ref, lambda live: live["spec"].update(selector=dict(ELSEWHERE)))
+
+    def _harm_keys(self) -> None:
+        """Somebody deletes the Secret of the keys, or edits one of them."""
+        ref = keys_ref(NAMESPACE)
+        if self.random.random() < 0.5:
+            self.api.delete_now(ref)
+        elif secret := self.api.find(ref):
+            file = json.loads(base64.b64decode(secret["data"][KEYS_FILE]))
+            for key in file["keys"][: self.random.choice((1, None))]:
+                key["secret"] = "oops"
+            text = base64.b64encode(json.dumps(file).encode()).decode()
+            self.api.edit(ref, lambda live: live["data"].update({KEYS_FILE: text}))
 
     def _set_uri(self, name: str, uri: str) -> None:
         self.log.append(f"        {name} wants {uri}")

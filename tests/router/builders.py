@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 from driftline_api.model import Share, Traffic
@@ -75,7 +76,8 @@ class Cluster:
 
     def __init__(self, *manifests: Mapping[str, Any]) -> None:
         self.store = Store()
-        self.controller = RouterController(CONFIG)
+        self.random = Random(7)
+        self.controller = RouterController(CONFIG, random=self.random.randbytes)
         self.now = NOW
         for manifest in manifests:
             self.put(manifest)

@@ -94,6 +94,12 @@ test of the chart compares them with the kinds that the operator knows. */}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
+# The keys of receipts, and no other Secret. That `create` can be held to a name rests on the
+# operator making it by server-side apply, which names it in its path.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [driftline-keys]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [events]
   verbs: [get, create, update]

@@ -18,6 +18,8 @@ class OperatorConfig:
         xds_host: the name under which routers reach any replica.
         http_port: where this process serves health and metrics.
         xds_port: where it answers routers; their Service always offers it at 8081.
+        receipt_rotation_days: the age at which the newest key of receipts gets a successor.
+        receipt_horizon_days: for how long after a prediction its receipt can be verified.
     """
 
     pod_name: str
@@ -33,6 +35,8 @@ class OperatorConfig:
     router_resources: Mapping[str, Any] = field(default_factory=dict)
     http_port: int = 8080
     xds_port: int = 8081
+    receipt_rotation_days: int = 30
+    receipt_horizon_days: int = 90
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -56,6 +60,8 @@ class OperatorConfig:
             router_resources=_object(environ, "DRIFTLINE_ROUTER_RESOURCES"),
             http_port=_count(environ, "DRIFTLINE_HTTP_PORT", 8080),
             xds_port=_count(environ, "DRIFTLINE_XDS_PORT", 8081),
+            receipt_rotation_days=_count(environ, "DRIFTLINE_RECEIPT_ROTATION_DAYS", 30),
+            receipt_horizon_days=_count(environ, "DRIFTLINE_RECEIPT_HORIZON_DAYS", 90),
         )
 
 

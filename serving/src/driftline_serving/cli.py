@@ -91,6 +91,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-dir", type=Path, default=Path("/mnt/model"), help="holds model.onnx (%(default)s)"
     )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="holds keys.json, with which receipts are signed; read again when it changes"
+        " (default: answers carry no receipt)",
+    )
     parser.add_argument("--host", default="0.0.0.0", help="listen on (%(default)s)")  # noqa: S104 - a pod's server listens on the pod's address
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (%(default)s)")
     parser.add_argument(

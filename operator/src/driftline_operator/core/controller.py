@@ -92,6 +92,12 @@ class Controller(Protocol):
     def keys_for(self, change: Change, snapshot: Snapshot) -> Iterable[Key]:
         """Return the keys that a change concerns. Called for every change of every object."""
 
+    def unwatched(self, key: Key) -> Sequence[ObjectRef]:
+        """Return what `gather` reads of kinds that no watch tells of, to be read before it.
+
+        One request each at every reconcile: for what must not be listed, such as Secrets.
+        """
+
     def gather(self, key: Key, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Any:
         """Read all that `plan` needs. `refusals` are those of this reconcile's first pass.
 

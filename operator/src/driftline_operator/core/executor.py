@@ -5,7 +5,7 @@ speaks of what is not there; then deletions; then status; then Events, which onl
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -68,6 +68,7 @@ class Executor:
         self._writes = writes
         self._applied: dict[ObjectRef, tuple[str, str, str]] = {}
         self._doubtful: dict[Key, set[ObjectRef]] = {}
+        self._unreadable: dict[ObjectRef, str] = {}
 
     async def settle_doubts(self, key: Key) -> None:
         """Read anew what an earlier write of this key may or may not have changed.
@@ -82,6 +83,26 @@ class Executor:
             elif self._store.get(ref) or is_labelled(live):
                 self._store.put(live)
             self._settle(key, ref)
+
+    async def read_unwatched(self, refs: Sequence[ObjectRef]) -> None:
+        """Bring the Store to where objects are that no watch tells of.
+
+        One that may not be read counts as absent, and is not applied: that is told as every
+        refusal is, and keeps nothing else from being done.
+
+        Raises:
+            DriftlineError: nobody knows where it is; no plan is made on such ground.
+        """
+        for ref in refs:
+            self._unreadable.pop(ref, None)
+            try:
+                live = await self._api.get(ref)
+            except RefusedError as error:
+                live, self._unreadable[ref] = None, str(error)
+            if live is None:
+                self._store.forget(ref)
+            else:
+                self._store.put(live)
 
     async def apply_children(
         self, key: Key, plan: Plan, refused: tuple[Refusal, ...] = ()
@@ -109,6 +130,8 @@ class Executor:
             await self._tell(record, now)
 
     async def _apply(self, key: Key, ref: ObjectRef, desired: Manifest) -> Refusal | None:
+        if said := self._unreadable.get(ref):
+            return Refusal(ref=ref, reason="ChildRefused", message=said)
         try:
             live = self._store.get(ref) or await self._api.get(ref)
             if live and not is_ours(desired, live) and not is_adopted(desired, live):

@@ -56,6 +56,7 @@ WATCHED: Final[tuple[Kind, ...]] = (
 #: Written or read by name only.
 UNWATCHED: Final[tuple[Kind, ...]] = (
     Kind(api_version="v1", kind="Event", plural="events"),
+    Kind(api_version="v1", kind="Secret", plural="secrets"),
     Kind(api_version="coordination.k8s.io/v1", kind="Lease", plural="leases"),
 )
 

@@ -52,6 +52,7 @@ class Reconciler:
         """
         controller = self._controllers[key.controller]
         await self._executor.settle_doubts(key)
+        await self._executor.read_unwatched(controller.unwatched(key))
         observed = controller.gather(key, self._snapshot, ())
         if observed is None:
             return None
@@ -60,7 +61,8 @@ class Reconciler:
         if refusals:
             observed = controller.gather(key, self._snapshot, refusals)
             if observed is None:
-                return None
+                log.warning("%s: refused: %s", key, "; ".join(each.message for each in refusals))
+                return RETRY_REFUSED
             plan = controller.plan(observed, self._clock.now())
             await self._executor.apply_children(key, plan, refusals)
         await self._executor.finish(key, plan, self._clock.now())

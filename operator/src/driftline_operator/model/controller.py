@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MODEL, ROUTER
 from driftline_operator.core.controller import Change, Snapshot
-from driftline_operator.core.plan import Key, Manifest, Plan, Refusal
+from driftline_operator.core.plan import Key, Manifest, ObjectRef, Plan, Refusal
 from driftline_operator.model.gather import gather
 from driftline_operator.model.observed import Observed
 from driftline_operator.model.plan import plan_model
@@ -50,6 +50,10 @@ class ModelController:
         if latest["kind"] == "Pod" and labels.get(COMPONENT) == COMPONENT_ROUTER:
             return _all_models(namespace, snapshot) if _turned(change) else ()
         return [_key(namespace, labels[MODEL])] if MODEL in labels else ()
+
+    def unwatched(self, key: Key) -> Sequence[ObjectRef]:  # noqa: ARG002 - the protocol's
+        """Return nothing: all that a Model is decided upon is watched."""
+        return ()
 
     def gather(self, key: Key, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Observed | None:
         """Return all that is known of a Model, None where it is gone."""

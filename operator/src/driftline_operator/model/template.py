@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from driftline_api.keys import KEYS_SECRET
 from driftline_api.model import ContainerRuntime, ModelSignature, ModelSpec, OnnxRuntime
 from driftline_api.names import (
     COMPONENT,
@@ -20,6 +21,7 @@ from driftline_operator.model.observed import Pinned
 
 MODEL_DIR: Final = "/mnt/model"
 PVC_DIR: Final = "/mnt/pvc"
+KEYS_DIR: Final = "/etc/driftline/keys"
 PVC_SCHEME: Final = "pvc://"
 SERVER: Final = "server"
 FETCHER: Final = "fetcher"
@@ -79,6 +81,7 @@ def render_server_template(
         **_pod_fields(spec, images, pinned.uri),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "initContainers": [_fetcher(pinned, images)],
+        "volumes": [*_volumes(pinned.uri), *_keys_volume(spec)],
         "containers": [_server(spec, pinned, identity, images)],
     }
     template = merged({"metadata": {"labels": labels}, "spec": pod}, spec.pod_template or {})
@@ -147,6 +150,16 @@ def _volumes(uri: str) -> list[dict[str, Any]]:
         source = {"claimName": claim, "readOnly": True}
         volumes.append({"name": "pvc", "persistentVolumeClaim": source})
     return volumes
+
+
+def _keys_volume(spec: ModelSpec) -> list[dict[str, Any]]:
+    """Return what our own server signs receipts with; a foreign one is not given it.
+
+    Optional: a pod must start also where the Secret is not there yet.
+    """
+    if spec.runtime.container:
+        return []
+    return [{"name": KEYS_SECRET, "secret": {"secretName": KEYS_SECRET, "optional": True}}]
 
 
 def claim_of(uri: str) -> str:
@@ -220,6 +233,7 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
         "volumeMounts": [
             {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+            *program.get("volumeMounts", ()),
         ],
         **_probes(),
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}},
@@ -240,8 +254,9 @@ def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any
     return {
         "image": images.serving,
         "imagePullPolicy": images.pull_policy,
-        "args": ["serve", *where, *threads],
+        "args": ["serve", *where, "--keys", KEYS_DIR, *threads],
         "env": [],
+        "volumeMounts": [{"name": KEYS_SECRET, "mountPath": KEYS_DIR, "readOnly": True}],
     }
 
 

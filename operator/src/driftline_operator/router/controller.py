@@ -1,12 +1,15 @@
 """The controller of a namespace's routers: key `router/<namespace>`."""
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from driftline_api.keys import ID_BYTES, SECRET_BYTES
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, ROUTER
 from driftline_operator.core.controller import Change, Snapshot
 from driftline_operator.core.plan import Deletion, Key, Manifest, ObjectRef, Plan, Refusal
+from driftline_operator.router.keys import KeyConfig, gather_keys, keys_ref
 from driftline_operator.router.manifests import BOOTSTRAP, RouterConfig
 from driftline_operator.router.observe import Observer
 from driftline_operator.router.plan import Observed, plan_routers
@@ -22,14 +25,22 @@ CHILDREN: Final = (
 class RouterController:
     """Allocates ports, counts versions, and keeps the routers there while there are Models.
 
-    Args of the constructor: what the installation says about routers.
+    Args of the constructor: what the installation says about routers and about receipts, and
+    where random bytes come from.
     """
 
     name = "router"
     settle = 0.2
 
-    def __init__(self, config: RouterConfig) -> None:
+    def __init__(
+        self,
+        config: RouterConfig,
+        keys: KeyConfig | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self._config = config
+        self._keys = keys or KeyConfig()
+        self._random = random
         self._observer = Observer()
 
     def keys_for(self, change: Change, snapshot: Snapshot) -> Iterable[Key]:  # noqa: ARG002 - the protocol's
@@ -39,6 +50,10 @@ class RouterController:
         namespace = change.latest["metadata"]["namespace"]
         return (Key(controller="router", namespace=namespace),) if concerned else ()
 
+    def unwatched(self, key: Key) -> Sequence[ObjectRef]:
+        """Return the Secret of the receipts' keys."""
+        return (keys_ref(key.namespace),)
+
     def gather(self, key: Key, snapshot: Snapshot, refusals: Sequence[Refusal]) -> Observed | None:
         """Read the namespace's Models and the routers' objects.
 
@@ -46,6 +61,7 @@ class RouterController:
         """
         if refusals:
             return None
+        secret = snapshot.get(keys_ref(key.namespace))
         stamp = snapshot.stamps("ConfigMap", key.namespace).get(ROUTER)
         return Observed(
             namespace=key.namespace,
@@ -53,7 +69,9 @@ class RouterController:
             state=self._observer.state(snapshot, key.namespace),
             state_version=stamp.resource_version if stamp else None,
             children=_children(key.namespace, snapshot),
+            keys=gather_keys(secret, self._random(ID_BYTES + SECRET_BYTES)),
             config=self._config,
+            key_config=self._keys,
         )
 
     def plan(self, observed: Observed, now: datetime) -> Plan:

@@ -1,5 +1,8 @@
 """Decides the routers of a namespace: their ports, the version of their configuration, their end.
 
+With them it decides the keys of the namespace's receipts, which outlive them. Until those are
+gone the ConfigMap stays: it alone says since when there has been no Model.
+
 The version grows with each change of what the configuration is made from, but at most twice a
 second: many Models that change at once become one version.
 """
@@ -10,8 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from driftline_api.conditions import Reason
-from driftline_operator.core.plan import Deletion, Plan
+from driftline_api.names import ROUTER
+from driftline_operator.core.plan import Deletion, Manifest, Plan
 from driftline_operator.router.inputs import Routed, Wanted
+from driftline_operator.router.keys import KeyConfig, KeysObserved, plan_keys, plan_old_keys
 from driftline_operator.router.manifests import RouterConfig, render_manifests, state_manifest
 from driftline_operator.router.ports import Allocation, Held, allocate
 from driftline_operator.router.state import ModelEntry, RouterState, render_state
@@ -34,7 +39,9 @@ class Observed:
         state: what the ConfigMap says.
         state_version: the ConfigMap's resourceVersion, None where there is none.
         children: every object of the routers that is there, the ConfigMap included.
+        keys: the Secret of the receipts' keys.
         config: what the installation says.
+        key_config: what it says about receipts.
     """
 
     namespace: str
@@ -42,13 +49,55 @@ class Observed:
     state: RouterState
     state_version: str | None
     children: tuple[Deletion, ...]
+    keys: KeysObserved
     config: RouterConfig
+    key_config: KeyConfig
 
 
 def plan_routers(observed: Observed, now: datetime) -> Plan:
-    """Return what is to be done about the routers of a namespace."""
+    """Return what is to be done about the routers of a namespace, and about its keys."""
     if is_over(observed, now):
+        return _plan_end(observed, now)
+    plan_for = plan_keys if observed.models else plan_old_keys
+    keys = plan_for(observed.namespace, observed.keys, now, observed.key_config)
+    return _joined(_plan_upkeep(observed, now), keys)
+
+
+def _plan_end(observed: Observed, now: datetime) -> Plan:
+    """Return what remains to be done when the routers shall go."""
+    secret, state = observed.keys.secret, observed.state
+    if secret is None:
         return Plan(delete=observed.children)
+    memory = tuple(each for each in observed.children if each.ref.name == ROUTER and _is_map(each))
+    routers = tuple(each for each in observed.children if each not in memory)
+    if state.empty_since and now - state.empty_since >= LINGER + observed.key_config.horizon:
+        return Plan(delete=(*routers, secret, *memory))
+    keys = plan_old_keys(observed.namespace, observed.keys, now, observed.key_config)
+    if observed.state_version:
+        return replace(keys, delete=routers)
+    return replace(keys, apply=(_lost_state(observed, now), *keys.apply), delete=routers)
+
+
+def _is_map(child: Deletion) -> bool:
+    return child.ref.kind == "ConfigMap"
+
+
+def _lost_state(observed: Observed, now: datetime) -> Manifest:
+    """Return a ConfigMap that says no more than that the routers are over by now."""
+    after = replace(next_state(observed, now), empty_since=now - LINGER)
+    return state_manifest(observed.namespace, render_state(after), None)
+
+
+def _joined(routers: Plan, keys: Plan) -> Plan:
+    looks = [each for each in (routers.requeue_after, keys.requeue_after) if each is not None]
+    return Plan(
+        apply=(*routers.apply, *keys.apply),
+        events=keys.events,
+        requeue_after=min(looks, default=None),
+    )
+
+
+def _plan_upkeep(observed: Observed, now: datetime) -> Plan:
     after = next_state(observed, now)
     state = observed.state
     manifests = render_manifests(observed.namespace, observed.config)

@@ -6,6 +6,7 @@ import signal
 import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from random import Random
 
 from driftline_operator.config import OperatorConfig
@@ -26,6 +27,7 @@ from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.inputs import headless_service
+from driftline_operator.router.keys import KeyConfig
 from driftline_operator.router.manifests import RouterConfig
 from driftline_operator.shell.http import health_application, served
 from driftline_operator.shell.leading import LeaderWrites, Leading, Synced
@@ -44,7 +46,7 @@ class Operator:
         acks = RouterAcks()
         controllers = (
             ModelController(images_of(config), acks),
-            RouterController(router_config_of(config)),
+            RouterController(router_config_of(config), key_config_of(config)),
         )
         self._config = config
         self.metrics = Metrics()
@@ -123,6 +125,14 @@ def router_config_of(config: OperatorConfig) -> RouterConfig:
         pull_secrets=config.image_pull_secrets,
         resources=config.router_resources,
         cluster_domain=config.cluster_domain,
+    )
+
+
+def key_config_of(config: OperatorConfig) -> KeyConfig:
+    """Return how long the keys of receipts are used and kept."""
+    return KeyConfig(
+        rotation=timedelta(days=config.receipt_rotation_days),
+        horizon=timedelta(days=config.receipt_horizon_days),
     )
 
 

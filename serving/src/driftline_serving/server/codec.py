@@ -11,6 +11,7 @@ from driftline_serving.errors import RequestError
 from driftline_serving.server import tensor_binary, tensor_json
 from driftline_serving.server.fields import Fields
 from driftline_serving.server.ordinary import read_ordinary
+from driftline_serving.server.provenance import PARAMETER
 from driftline_serving.server.request import (
     MOST_JSON_BYTES,
     InferRequest,
@@ -74,11 +75,15 @@ def decode_request(
         id=request_id,
         inputs=_decode_inputs(request.objects("inputs"), raw, signature),
         outputs=_decode_outputs(request, signature),
+        with_provenance=request.parameter(PARAMETER, bool) or False,
     )
 
 
 def encode_response(
-    request: InferRequest, results: Sequence[Array], about: Mapping[str, str], signature: Signature
+    request: InferRequest,
+    results: Sequence[Array],
+    about: Mapping[str, object],
+    signature: Signature,
 ) -> Body:
     """Write the response: `results` stand in the order of `request.outputs`.
 

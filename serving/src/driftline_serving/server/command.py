@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         grpc=_grpc(arguments) if arguments.grpc else None,
         tap=arguments.tap,
         termination_log=arguments.termination_log,
+        keys=arguments.keys,
     )
     return uvloop.run(_serve(settings))
 

@@ -31,11 +31,14 @@ class InferRequest:
     id: str | None
     inputs: Mapping[str, Array]
     outputs: tuple[WantedOutput, ...]
+    #: Whether the answer says of itself in its parameters what it says in its headers.
+    with_provenance: bool = False
 
 
 class Answered(Protocol):
     """A call that the model has answered; see `observation.Finished`."""
 
+    headers: Mapping[str, str]
     request: InferRequest | None
     results: Sequence[Array]
     prediction_id: str

@@ -15,6 +15,7 @@ from driftline_serving.server import engine
 from driftline_serving.server.engine import OnnxEngine
 from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
+from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.service import Bounds, Identity, InferenceService
 from driftline_serving.server.signature import load_signature
 from driftline_serving.server.trial import Trial, try_out
@@ -36,6 +37,8 @@ class ServeSettings:
     bounds: Bounds
     #: What the Model's spec says that the numbers mean, as JSON; empty if it says nothing.
     signature: str = ""
+    #: Where the keys of receipts lie; None: no receipts.
+    keys: Path | None = None
     #: That one run of the model uses.
     threads: int = 1
     #: How long new requests are still taken after SIGTERM, for those who have not heard yet.
@@ -65,7 +68,10 @@ async def serve(settings: ServeSettings) -> int:
     dead process.
     """
     stop = _stop_signal()
-    service = InferenceService(settings.identity, settings.bounds)
+    keyring = Keyring(settings.keys, settings.identity.revision)
+    keyring.refresh()
+    watching = asyncio.create_task(keyring.watch())
+    service = InferenceService(settings.identity, settings.bounds, keyring)
     transports = _transports(service, settings)
     tap = _tap(service, settings.tap)
     try:
@@ -80,6 +86,7 @@ async def serve(settings: ServeSettings) -> int:
         return 1
     finally:
         service.drain()
+        watching.cancel()
         await asyncio.gather(*(transport.stop() for transport in transports))
         service.close()
         if tap:

@@ -13,8 +13,10 @@ from driftline_api.names import DIGEST_HEADER, REVISION_HEADER
 from driftline_serving.errors import InferenceError, RequestError, ServingError, UnavailableError
 from driftline_serving.server.batcher import Batcher, Results, rows_of
 from driftline_serving.server.engine import Engine
+from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.observation import Finished, Observer
 from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
+from driftline_serving.server.provenance import Provenance
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
 from driftline_serving.server.tensors import Array, Signature, TensorSpec
 from driftline_serving.server.trial import Trial
@@ -87,16 +89,22 @@ class InferenceService:
     Args:
         identity: Which model.
         bounds: What is taken on.
+        keyring: Signs receipts; by default there are none.
         now: The clock, Unix nanoseconds.
     """
 
     def __init__(
-        self, identity: Identity, bounds: Bounds, now: Callable[[], int] = time.time_ns
+        self,
+        identity: Identity,
+        bounds: Bounds,
+        keyring: Keyring | None = None,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.identity = identity
         self.phase = Phase.LOADING
         self.bounds = bounds
         self.observers: list[Observer] = []
+        self.provenance = Provenance(identity.headers, keyring or Keyring(None, ""))
         self.about: Mapping[str, str] = {
             "model_name": identity.model,
             "model_version": identity.version,

@@ -11,6 +11,7 @@ from driftline_serving.server import tensor_binary
 from driftline_serving.server.grpc import contents
 from driftline_serving.server.grpc.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from driftline_serving.server.grpc.outline import check_outline
+from driftline_serving.server.provenance import PARAMETER
 from driftline_serving.server.request import (
     LARGE,
     Answered,
@@ -57,7 +58,7 @@ class MessageQuestion:
         self.result: asyncio.Future[bytes | ServingError] = (
             asyncio.get_running_loop().create_future()
         )
-        self.prediction_id = ""
+        self.told: Mapping[str, str] = {}
         self._data = data
         self._service = service
 
@@ -71,11 +72,14 @@ class MessageQuestion:
 
     def answer(self, answered: Answered, signature: Signature) -> bytes:
         """See `encode_response`."""
-        assert answered.request is not None
-        self.prediction_id = answered.prediction_id
-        response = encode_response(
-            answered.request, answered.results, self._service.about, signature
-        )
+        request, service = answered.request, self._service
+        assert request is not None
+        provenance = service.provenance
+        self.told = provenance.of(answered, provenance.receipt(answered))
+        response = encode_response(request, answered.results, service.about, signature)
+        if request.with_provenance:
+            for name, value in self.told.items():
+                response.parameters[name].string_param = value
         return response.SerializeToString()
 
     def deliver(self, result: bytes | ServingError) -> None:
@@ -94,7 +98,17 @@ def decode_request(message: ModelInferRequest, signature: Signature) -> InferReq
         id=message.id or None,
         inputs=_decode_inputs(message, signature),
         outputs=_decode_outputs(message, signature),
+        with_provenance=_wants_provenance(message),
     )
+
+
+def _wants_provenance(message: ModelInferRequest) -> bool:
+    if PARAMETER not in message.parameters:
+        return False
+    given = message.parameters[PARAMETER]
+    if given.WhichOneof("parameter_choice") != "bool_param":
+        raise RequestError(f"the request: parameters.{PARAMETER} must be true or false")
+    return given.bool_param
 
 
 def encode_response(

@@ -8,10 +8,10 @@ import grpc
 import grpc.aio
 from google.protobuf.json_format import ParseDict
 
-from driftline_api.names import PREDICTION_ID_HEADER
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
 from driftline_serving.server.grpc import open_inference_pb2 as messages
 from driftline_serving.server.grpc.codec import MessageQuestion, parse
+from driftline_serving.server.provenance import passed_on
 from driftline_serving.server.service import InferenceService
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -76,8 +76,9 @@ class Methods:
 
     async def _model_infer(self, data: bytes, context: Context) -> bytes:
         """Infer; a client that cancels, or whose deadline is over, cancels the waiting."""
-        service = self._service
-        question = MessageQuestion(data, _headers(context), service)
+        service, headers = self._service, _headers(context)
+        question = MessageQuestion(data, headers, service)
+        context.set_trailing_metadata((*self._about, *passed_on(headers)))
         abandon = service.infer(service.identity.model, None, question)
         try:
             result = await question.result
@@ -85,9 +86,7 @@ class Methods:
             abandon()
         if isinstance(result, ServingError):
             raise result
-        context.set_trailing_metadata(
-            ((PREDICTION_ID_HEADER, question.prediction_id), *self._about)
-        )
+        context.set_trailing_metadata((*question.told.items(), *passed_on(headers)))
         return result
 
 

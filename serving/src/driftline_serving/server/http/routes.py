@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from driftline_api.names import PREDICTION_ID_HEADER
+from driftline_api.names import PREDICTION_ID_HEADER, RECEIPT_HEADER
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
 from driftline_serving.server.codec import Body, decode_request, encode_response
 from driftline_serving.server.http.connection import Exchange
@@ -19,6 +19,7 @@ from driftline_serving.server.http.messages import (
     as_json,
     header_lines,
 )
+from driftline_serving.server.provenance import passed_on
 from driftline_serving.server.request import LARGE, Answered, InferRequest
 from driftline_serving.server.service import InferenceService
 from driftline_serving.server.tensors import Signature
@@ -84,7 +85,7 @@ class Routes:
             elif target := _target(request.path):
                 self._about_model(target, request, exchange)
         except ServingError as error:
-            exchange.reply(failure(error))
+            exchange.reply(self.told(error, request.headers))
         except Exception:
             log.exception("%s %s", request.method, request.path)
             exchange.reply(as_error("internal error; the server's log has it", 500))
@@ -109,6 +110,12 @@ class Routes:
             body.unpack = self._unpacker(headers["content-encoding"])
         question = _Question(self, body, headers, exchange)
         exchange.abandon = self.service.infer(model, version, question)
+
+    def told(self, error: ServingError, headers: Mapping[str, str]) -> Response:
+        """Return an error with what it has in common with an answer."""
+        response = failure(error)
+        response.headers += self.about + _passed_on(headers)
+        return response
 
     def _unpacker(self, encoding: str) -> Callable[[bytes], bytes] | None:
         """Return what undoes a body's `content-encoding`, None if it says that there is none.
@@ -163,8 +170,16 @@ class _Question:
         """See `encode_response`."""
         routes, request = self._routes, answered.request
         assert request is not None
-        body = encode_response(request, answered.results, routes.service.about, signature)
+        provenance = routes.service.provenance
+        about: Mapping[str, object] = routes.service.about
+        receipt = provenance.receipt(answered)
+        if request.with_provenance:
+            about = {**about, "parameters": provenance.of(answered, receipt)}
+        body = encode_response(request, answered.results, about, signature)
         headers = f"{PREDICTION_ID_HEADER}: {answered.prediction_id}\r\n{routes.about}"
+        if receipt:
+            headers += f"{RECEIPT_HEADER}: {receipt}\r\n"
+        headers += _passed_on(answered.headers)
         if body.json_length is None:
             return Response(body=body.content, headers=headers)
         headers += f"{JSON_LENGTH_HEADER}: {body.json_length}\r\n"
@@ -172,10 +187,16 @@ class _Question:
 
     def deliver(self, result: Response | ServingError) -> None:
         """Reply."""
-        self._exchange.reply(failure(result) if isinstance(result, ServingError) else result)
+        if isinstance(result, ServingError):
+            result = self._routes.told(result, self.headers)
+        self._exchange.reply(result)
 
 
 _NO_BODY: Final = Body(content=b"")
+
+
+def _passed_on(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in passed_on(headers)])
 
 
 def _target(path: str) -> _Target | None:
