@@ -42,10 +42,10 @@ A random forest of 10 MB is read from the S3 server in the cluster.
 """
 
 SERVING_WORDS = """
+## How it is measured
+
 `make bench-serving` measures anew; `python -m e2e.bench serving --help` says how to run a part of
 it. Figures depend on the machine; what counts is the ratio.
-
-## How it is measured
 
 Each server runs one worker on one CPU, with the same ONNX file and one thread in ONNX Runtime, the
 same version of it for all. wrk sends requests of one row from another CPU, over loopback, as fast
