@@ -54,8 +54,8 @@ each run, and so a ratio is one of the same minutes; each figure is the median o
 says requests/s, the 99th percentile of latency, and Driftline's requests/s as a multiple of it. A
 load lasts longer where a server is so slow that some connections would not get two answers.
 
-**Answers are checked.** Before the load each row is asked alone, then all of them at once; during
-it one every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
+**Answers are checked.** Before the load each row is asked alone, then 16 at a time; during it one
+every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
 1e-5 absolute. A wrong answer, or one that is no 2xx, ends the measurement.
 
 **Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
@@ -65,7 +65,7 @@ asked; the bar is for the worker, the other rows are of all processes of a serve
 
 The trees are 200 of depth 4 over 20 columns. The network has 20 x 2560 x 2560 weights, so that one
 row takes about a millisecond. The image is a tensor of 1 x 3 x 224 x 224 float32, for a small
-convolution: what costs is to carry it. As JSON it has 1.6 MB, as binary 0.6 MB.
+convolution: what costs is to carry it.
 
 ### The servers
 
