@@ -56,7 +56,8 @@ load lasts longer where a server is so slow that some connections would not get 
 
 **Answers are checked.** Before the load each row is asked alone, then 16 at a time; during it one
 every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
-1e-5 absolute. A wrong answer, or one that is no 2xx, ends the measurement.
+1e-5 absolute. Who gives a wrong answer, or one that is no 2xx,
+has no figures, and is named.
 
 **Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
 asked; the bar is for the worker, the other rows are of all processes of a server.
