@@ -55,9 +55,8 @@ says requests/s, the 99th percentile of latency, and Driftline's requests/s as a
 load lasts longer where a server is so slow that some connections would not get two answers.
 
 **Answers are checked.** Before the load each row is asked alone, then 16 at a time; during it one
-every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
-1e-5 absolute. Who gives a wrong answer, or one that is no 2xx,
-has no figures, and is named.
+every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and 1e-5
+absolute. Who gives a wrong answer, or one that is no 2xx, has no figures, and is named.
 
 **Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
 asked; the bar is for the worker, the other rows are of all processes of a server.
