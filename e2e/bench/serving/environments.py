@@ -1,42 +1,46 @@
-"""An environment of its own for each peer, from a lock with hashes; kept, by the lock's content."""
+"""An environment for each server, of one and the same Python: that of the images."""
 
-import hashlib
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
-from e2e.bench.scene import CHECKOUT
-from e2e.cluster.layout import default_layout
+from e2e.environment import python_with
 
-LOCKS = CHECKOUT / "requirements"
+#: Of a peer that says nothing else: what our own image holds.
+OWN_LOCK = "serving"
 
 
+@cache
+def interpreter() -> str:
+    """Return the Python that all servers run on.
+
+    Debian's, as in the images, if it is here: it is compiled with optimisations, which one that was
+    compiled by hand need not be, and servers that do more in Python gain more by them.
+    """
+    return shutil.which("python3.11", path="/usr/bin") or sys.executable
+
+
+@cache
 def python_of(lock: str) -> Path:
-    """Return the interpreter of the environment that `requirements/bench-<lock>.txt` says.
-
-    It is made if it is not there yet. No lock stands for our own environment.
+    """Return the interpreter of the environment that `requirements/<lock>.txt` says.
 
     Raises:
-        subprocess.CalledProcessError: it could not be made.
+        ClusterError: the packages are not to be had.
     """
-    if not lock:
-        return Path(sys.executable)
-    content = LOCKS / f"bench-{lock}.txt"
-    known = hashlib.sha256(f"{sys.version} {content.read_text()}".encode()).hexdigest()[:16]
-    home = default_layout().cache / "bench" / f"{lock}-{known}"
-    python, made = home / "bin" / "python", home / "made"
-    if not made.exists():
-        uv = [str(Path(sys.executable).with_name("uv"))]
-        fresh = ["venv", "--quiet", "--clear", "--python", sys.executable, str(home)]
-        subprocess.run([*uv, *fresh], check=True)
-        into = ["pip", "sync", "--quiet", "--python", str(python), "--require-hashes"]
-        subprocess.run([*uv, *into, str(content)], check=True)
-        made.touch()
-    return python
+    return python_with(lock or OWN_LOCK, interpreter())
 
 
 def version_of(package: str, lock: str = "") -> str:
     """Return a package with its version in an environment."""
     code = f"import importlib.metadata; print(importlib.metadata.version({package!r}))"
-    told = subprocess.run([python_of(lock), "-c", code], check=True, capture_output=True, text=True)
+    python = sys.executable if package == "driftline" else python_of(lock)
+    told = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
     return f"{package} {told.stdout.strip()}"
+
+
+def python_version() -> str:
+    """Return which Python it is."""
+    told = subprocess.run([interpreter(), "-VV"], check=True, capture_output=True, text=True)
+    return told.stdout.strip()

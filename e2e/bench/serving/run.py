@@ -12,7 +12,7 @@ from e2e.bench.process import DiedError
 from e2e.bench.report import Figure
 from e2e.bench.serving import answers, compare, load
 from e2e.bench.serving.case import TREES, Case
-from e2e.bench.serving.environments import version_of
+from e2e.bench.serving.environments import python_version, version_of
 from e2e.bench.serving.load import LoadError
 from e2e.bench.serving.memory import memory_mb
 from e2e.bench.serving.running import Cpus, Serving, serving
@@ -66,7 +66,7 @@ def measure(wanted: Wanted, tell: Tell) -> tuple[list[Figure], str]:
     """
     servers = [server for server in SERVERS if wanted.server(server)]
     versions = [version_of(each.package, each.lock) for each in servers if each.package]
-    versions += [version_of("onnxruntime"), f"wrk {load.version()}"]
+    versions += [version_of("onnxruntime"), f"wrk {load.version()}", python_version()]
     tell("make the models")
     made = [case for case in _made_apart() if wanted.case(case)]
     seen = compare.Seen()

@@ -1,6 +1,5 @@
 """The servers, how each is started, and how a request to it looks."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ class Server:
         beside: programs that belong to it, and are started before it.
         encode_binary: how it takes raw values; None: not over HTTP.
         package: what it is of, whose version is told; empty for a variant of another.
-        lock: of its environment; empty: ours.
+        lock: of its environment; empty: what our image holds.
         single: it is given the model with its first axis fixed to 1.
     """
 
@@ -75,7 +74,7 @@ def _serve(start: Start, extras: tuple[Extra, ...]) -> Command:
     more = ["--cpus", "1", "--drain-seconds", "0", "--termination-log", f"{start.directory}/end"]
     added = [argument for extra in extras for argument in extra.arguments(start)]
     named = ["env", "DRIFTLINE_REVISION=m-0123456789", f"DRIFTLINE_DIGEST=sha256:{'0' * 64}"]
-    return [*named, sys.executable, "-m", "driftline_serving", "serve", *where, *more, *added]
+    return [*named, str(python_of("")), "-m", "driftline_serving", "serve", *where, *more, *added]
 
 
 def raw(_case: Case, row: Row) -> Post:
@@ -92,12 +91,13 @@ def extension(case: Case, row: Row) -> Post:
     return Post(headers={**OCTETS, **length}, body=head + row.raw)
 
 
-def _peer(name: str, lock: str, encode_binary: Encode | None) -> Server:
+def _peer(name: str, encode_binary: Encode | None) -> Server:
+    package, lock = name.lower(), f"bench-{name.lower()}"
     return Server(
         name=name,
-        command=lambda start: _script(python_of(lock), f"{lock}_server", start),
+        command=lambda start: _script(python_of(lock), f"{package}_server", start),
         encode_binary=encode_binary,
-        package=lock,
+        package=package,
         lock=lock,
     )
 
@@ -117,7 +117,7 @@ SERVERS: Final = (
         encode_binary=raw,
         package="aiohttp",
     ),
-    _peer(MOSEC, "mosec", raw),
-    _peer("MLServer", "mlserver", None),
-    _peer("KServe", "kserve", extension),
+    _peer(MOSEC, raw),
+    _peer("MLServer", None),
+    _peer("KServe", extension),
 )
