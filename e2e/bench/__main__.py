@@ -13,6 +13,7 @@ from e2e.bench.isolation import isolate
 from e2e.bench.method import SERVING_WORDS, WORDS
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
+from e2e.bench.serving import run as serving
 from e2e.cluster.binaries import KUBE, build
 from e2e.cluster.layout import default_layout
 
@@ -26,10 +27,16 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parsed = argparse.ArgumentParser(prog="python -m e2e.bench", description=__doc__)
     benchmarks = parsed.add_subparsers(required=True, dest="benchmark")
-    serving = benchmarks.add_parser("serving")
-    serving.add_argument("--runs", type=int, default=5, help="of each; medians are reported")
-    serving.add_argument("--seconds", type=int, default=5, help="of each load")
-    serving.add_argument("--write", action="store_true", help="write its page anew")
+    servers = benchmarks.add_parser("serving")
+    servers.add_argument("--runs", type=int, default=5, help="of each; medians are reported")
+    servers.add_argument("--seconds", type=int, default=3, help="of each load")
+    servers.add_argument(
+        "--only", type=_words, default=[], metavar="WORD,WORD", help="cases with such a name"
+    )
+    servers.add_argument(
+        "--against", type=_words, default=[], metavar="WORD,WORD", help="servers with such a name"
+    )
+    servers.add_argument("--write", action="store_true", help="write its page anew")
     operator = benchmarks.add_parser("operator")
     operator.add_argument("--models", type=_numbers, default=[1000, 2000], metavar="N,N")
     operator.add_argument("--cases", type=_cases, default=list(CASES), metavar="CASE,CASE")
@@ -41,6 +48,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _cases(text: str) -> list[str]:
@@ -55,8 +66,10 @@ def main() -> None:
     """Measure what was asked for."""
     args = parser().parse_args()
     if args.benchmark == "serving":
-        title, words = "The model server", SERVING_WORDS
-        figures = _serving_figures(args, _teller())
+        title = "The model server"
+        figures, sections = _serving(args, _teller())
+        print(f"\n{sections}")
+        words = f"{sections}\n\n{SERVING_WORDS.strip()}"
     else:
         title, words = "The operator", WORDS
         figures = operator_figures(args, _teller())
@@ -66,11 +79,13 @@ def main() -> None:
         page.write_text(report.page(title, words, figures, CHECKOUT))
 
 
-def _serving_figures(args: argparse.Namespace, tell: Tell) -> list[Figure]:
-    # Libraries that train models take seconds to import.
-    from e2e.bench.serving import run  # noqa: PLC0415
-
-    return run.figures(args.runs, args.seconds, tell)
+def _serving(args: argparse.Namespace, tell: Tell) -> tuple[list[Figure], str]:
+    wanted = serving.Wanted(
+        runs=args.runs, seconds=args.seconds, cases=args.only, servers=args.against
+    )
+    if args.write and not wanted.is_all:
+        raise SystemExit("a part of the figures makes no page: leave out --write, or the choice")
+    return serving.measure(wanted, tell)
 
 
 def operator_figures(args: argparse.Namespace, tell: Tell) -> list[Figure]:

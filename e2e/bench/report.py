@@ -18,6 +18,7 @@ class Figure:
         value: the figure.
         unit: of value and bar.
         bar: what it must not exceed; None where there is none.
+        at_least: the bar is what it must reach instead.
         note: how it came about, in a few words.
     """
 
@@ -25,12 +26,15 @@ class Figure:
     value: float
     unit: str
     bar: float | None = None
+    at_least: bool = False
     note: str = ""
 
     @property
     def missed(self) -> bool:
-        """Whether it is beyond its bar."""
-        return self.bar is not None and self.value > self.bar
+        """Whether it is on the wrong side of its bar."""
+        if self.bar is None:
+            return False
+        return self.value < self.bar if self.at_least else self.value > self.bar
 
     @property
     def ratio(self) -> str:
@@ -44,11 +48,17 @@ class Figure:
             return ""
         return "MISSED" if self.missed else "met"
 
+    @property
+    def bar_text(self) -> str:
+        """The bar, as a person reads it."""
+        if self.bar is None:
+            return ""
+        return f"{'at least ' if self.at_least else ''}{number(self.bar)} {self.unit}"
+
     def row(self) -> tuple[str, ...]:
         """Return the cells of its row."""
-        bar = "" if self.bar is None else f"{number(self.bar)} {self.unit}"
         value = f"{number(self.value)} {self.unit}"
-        return (self.what, value, bar, self.ratio, self.verdict, self.note)
+        return (self.what, value, self.bar_text, self.ratio, self.verdict, self.note)
 
 
 HEADER = ("measured", "figure", "bar", "of bar", "", "how")
@@ -66,13 +76,23 @@ def number(value: float) -> str:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Return a Markdown table, aligned so that a person can read it in a terminal too."""
-    rows = [HEADER, *(figure.row() for figure in figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    rule = tuple("-" * width for width in widths)
+    """Return a Markdown table of figures."""
+    return aligned([HEADER, *(figure.row() for figure in figures)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, aligned so that a person can read it in a terminal too.
+
+    >>> print(aligned([("a", "b"), ("long", "x")]))
+    | a    | b |
+    | ---- | - |
+    | long | x |
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * width for width in widths]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in (HEADER, rule, *rows[1:])
+        for row in (rows[0], rule, *rows[1:])
     )
 
 
@@ -84,7 +104,7 @@ def summary(figures: Sequence[Figure]) -> str:
         return "There is no bar in this table: it compares."
     if not missed:
         return f"All {barred} bars are met."
-    lines = [f"  {f.what}: {number(f.value)} {f.unit}, bar {number(f.bar or 0)}" for f in missed]
+    lines = [f"  {f.what}: {number(f.value)} {f.unit}, bar {f.bar_text}" for f in missed]
     return "\n".join([f"!!! {len(missed)} of {barred} bars are MISSED !!!", *lines])
 
 

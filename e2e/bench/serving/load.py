@@ -7,10 +7,26 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import orjson
+from e2e.bench.serving.case import Post
 
-_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
+_SCRIPT = """
+local posts = {}
+function init()
+  for _, each in ipairs({%s}) do
+    local file = io.open(each.path, "rb")
+    posts[#posts + 1] = wrk.format("POST", nil, each.headers, file:read("*a"))
+    file:close()
+  end
+end
+local turn = 0
+function request()
+  turn = turn %% #posts + 1
+  return posts[turn]
+end
+"""
 
 
 class LoadError(Exception):
@@ -32,39 +48,53 @@ class Load:
     p99: float
 
 
-def script(body: bytes) -> str:
-    """Return a wrk script that posts a body of JSON."""
-    assert b"]==]" not in body
-    return (
-        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        f"wrk.body = [==[{body.decode()}]==]\n"
-    )
-
-
-def run(url: str, body: bytes, *, connections: int, seconds: int, cpus: Sequence[int] = ()) -> Load:
+def run(
+    url: str, posts: Sequence[Post], *, connections: int, seconds: int, cpus: Sequence[int] = ()
+) -> Load:
     """Send requests as fast as they are answered.
 
     Args:
         url: Where to.
-        body: JSON.
+        posts: What is sent, in turn.
         connections: How many requests are under way at a time.
         seconds: For how long.
         cpus: Where wrk may run; empty: anywhere.
 
     Raises:
-        LoadError: wrk is missing, or some answer was an error.
+        LoadError: wrk is missing, or some answer was an error, or there was none.
     """
+    pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
+    with tempfile.TemporaryDirectory(prefix="driftline-wrk-") as name:
+        file = Path(name) / "posts.lua"
+        file.write_text(script(posts, Path(name)))
+        command = [*pinned, _wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+        command += ["--timeout", "60s", "-s", str(file), url]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return parsed(ended.stdout + ended.stderr)
+
+
+def version() -> str:
+    """Return the version of wrk."""
+    told = subprocess.run([_wrk(), "-v"], capture_output=True, text=True, check=False)
+    return told.stdout.split()[1]
+
+
+def _wrk() -> str:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise LoadError("wrk is not installed: `apt-get install wrk`")
-    pinned = ["taskset", "-c", ",".join(map(str, cpus))] if cpus else []
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(script(body))
-        file.flush()
-        command = [*pinned, wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
-        command += ["--timeout", "30s", "-s", file.name, url]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    return parsed(ended.stdout + ended.stderr)
+    return wrk
+
+
+def script(posts: Sequence[Post], directory: Path) -> str:
+    """Return a wrk script that sends them in turn; their bodies are written beside it."""
+    entries = []
+    for number, post in enumerate(posts):
+        body = directory / f"{number}.body"
+        body.write_bytes(post.body)
+        headers = ", ".join(f'["{name}"] = "{value}"' for name, value in post.headers.items())
+        entries.append(f'{{path = "{body}", headers = {{{headers}}}}}')
+    return _SCRIPT % ",\n    ".join(entries)
 
 
 def parsed(text: str) -> Load:
@@ -77,22 +107,16 @@ def parsed(text: str) -> Load:
         LoadError: some answer was an error, or there was none.
     """
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    if rate is None or "Non-2xx" in text or "Socket errors" in text:
+    if rate is None or not float(rate[1]) or "Non-2xx" in text or "Socket errors" in text:
         raise LoadError(f"wrk says:\n{text.strip()}")
     return Load(per_second=float(rate[1]), p50=_percentile(text, 50), p99=_percentile(text, 99))
 
 
 def _percentile(text: str, which: int) -> float:
-    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s)$", text, re.MULTILINE)
+    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.MULTILINE)
     if found is None:
         raise LoadError(f"wrk says nothing of {which} %:\n{text.strip()}")
     return float(found[1]) * _UNITS[found[2]]
-
-
-def infer_body(name: str, shape: Sequence[int], values: Sequence[float]) -> bytes:
-    """Return an inference request of one FP32 tensor."""
-    tensor = {"name": name, "shape": list(shape), "datatype": "FP32", "data": list(values)}
-    return orjson.dumps({"inputs": [tensor]})
 
 
 def free_cpus(taken: int) -> tuple[list[int], list[int]]:

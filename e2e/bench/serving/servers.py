@@ -1,0 +1,148 @@
+"""The servers, how each is started, and how a request to it looks."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from e2e.bench.serving.case import Case, Post, Row
+from e2e.bench.serving.environments import python_of
+
+OURS, PLAIN, MOSEC = "Driftline", "aiohttp and ONNX Runtime", "mosec"
+BARE, ONE_BY_ONE = f"{OURS}, bare", f"{OURS}, one by one"
+VARIANTS = (OURS, BARE, ONE_BY_ONE)
+
+JSON: Final = {"Content-Type": "application/json"}
+OCTETS: Final = {"Content-Type": "application/octet-stream"}
+PEERS: Final = "e2e.bench.serving.peers"
+
+Encode = Callable[[Case, Row], Post]
+Command = list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a server is started with: `directory` holds `model.onnx` and is its own to use."""
+
+    directory: Path
+    port: int
+    binary: bool
+
+    @property
+    def model(self) -> str:
+        """The path of the model."""
+        return str(self.directory / "model.onnx")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server of one worker.
+
+    Attributes:
+        name: for people.
+        command: starts it.
+        beside: programs that belong to it, and are started before it.
+        encode_binary: how it takes raw values; None: not over HTTP.
+        package: what it is of, whose version is told; empty for a variant of another.
+        lock: of its environment; empty: ours.
+        single: it is given the model with its first axis fixed to 1.
+    """
+
+    name: str
+    command: Callable[[Start], Command]
+    beside: Callable[[Start], list[Command]] = lambda _: []
+    encode_binary: Encode | None
+    package: str = ""
+    lock: str = ""
+    single: bool = False
+
+    def takes(self, case: Case) -> bool:
+        """Whether the case can be measured with it."""
+        if self.single and case.single is None:
+            return False
+        return not case.binary or self.encode_binary is not None
+
+    def post(self, case: Case, row: Row) -> Post:
+        """Return the request for a row."""
+        if case.binary and self.encode_binary:
+            return self.encode_binary(case, row)
+        return Post(headers=JSON, body=row.json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Something that Driftline does by default in a cluster, and that bare figures leave out."""
+
+    arguments: Callable[[Start], Command]
+    beside: Callable[[Start], list[Command]] = lambda _: []
+
+
+#: What is switched on beside what the server does by itself.
+EXTRAS: Final[tuple[Extra, ...]] = ()
+
+
+def _driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> Server:
+    return Server(
+        name=name,
+        command=lambda start: _serve(start, extras),
+        beside=lambda start: [command for extra in extras for command in extra.beside(start)],
+        encode_binary=extension,
+        package="driftline" if name == OURS else "",
+        single=single,
+    )
+
+
+def _serve(start: Start, extras: tuple[Extra, ...]) -> Command:
+    where = ["--model-name", "m", "--model-dir", str(start.directory), "--port", str(start.port)]
+    where += ["--host", "127.0.0.1", "--grpc-port", "0"]
+    more = ["--cpus", "1", "--drain-seconds", "0", "--termination-log", f"{start.directory}/end"]
+    added = [argument for extra in extras for argument in extra.arguments(start)]
+    return [sys.executable, "-m", "driftline_serving", "serve", *where, *more, *added]
+
+
+def raw(_case: Case, row: Row) -> Post:
+    """The values and nothing else."""
+    return Post(headers=OCTETS, body=row.raw)
+
+
+def extension(case: Case, row: Row) -> Post:
+    """The protocol's binary extension: a head in JSON, then the values."""
+    about = {"binary_data_size": len(row.raw)}
+    tensor = {"name": "X", "shape": case.shape, "datatype": "FP32", "parameters": about}
+    head = orjson.dumps({"inputs": [tensor]})
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    return Post(headers={**OCTETS, **length}, body=head + row.raw)
+
+
+def _peer(name: str, lock: str, encode_binary: Encode | None) -> Server:
+    return Server(
+        name=name,
+        command=lambda start: _script(python_of(lock), f"{lock}_server", start),
+        encode_binary=encode_binary,
+        package=lock,
+        lock=lock,
+    )
+
+
+def _script(python: Path, module: str, start: Start) -> Command:
+    wire = "binary" if start.binary else "json"
+    return [str(python), "-m", f"{PEERS}.{module}", start.model, str(start.port), wire]
+
+
+SERVERS: Final = (
+    _driftline(OURS, EXTRAS),
+    _driftline(BARE, ()),
+    _driftline(ONE_BY_ONE, EXTRAS, single=True),
+    Server(
+        name=PLAIN,
+        command=lambda start: _script(python_of(""), "plain", start),
+        encode_binary=raw,
+        package="aiohttp",
+    ),
+    _peer(MOSEC, "mosec", raw),
+    _peer("MLServer", "mlserver", None),
+    _peer("KServe", "kserve", extension),
+)
