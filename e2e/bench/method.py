@@ -42,19 +42,60 @@ A random forest of 10 MB is read from the S3 server in the cluster.
 """
 
 SERVING_WORDS = """
-`make bench-serving` measures anew. Figures depend on the machine; what counts is the ratio.
+`make bench-serving` measures anew; `python -m e2e.bench serving --help` says how to run a part of
+it. Figures depend on the machine; what counts is the ratio.
 
 ## How it is measured
 
-Each server runs one worker on one CPU, with the same ONNX file and one thread in ONNX Runtime; wrk
-sends the same request of one row from another CPU, over loopback, as fast as it is answered. The
-servers take turns, run by run, and each figure is the median of its runs. Before the load, one
-answer is checked; during it, an answer that is no 2xx ends the measurement.
+Each server runs one worker on one CPU, with the same ONNX file and one thread in ONNX Runtime, the
+same version of it for all. wrk sends requests of one row from another CPU, over loopback, as fast
+as they are answered, and different rows in turn (64; of images, 4). The servers take turns within
+each run, and so a ratio is one of the same minutes; each figure is the median of its runs. A cell
+says requests/s, the 99th percentile of latency, and Driftline's requests/s as a multiple of it. A
+load lasts longer where a server is so slow that some connections would not get two answers.
 
-**Driftline** runs with its defaults: everything validated, bounded and identified. **aiohttp and
-ONNX Runtime** is the server that most people would write: uvloop, orjson, no validation, no limits,
-one request after the other (`e2e/bench/serving/plain.py`).
+**Answers are checked.** Before the load each row is asked alone, then all of them at once; during
+it one every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
+1e-5 absolute. A wrong answer, or one that is no 2xx, ends the measurement.
 
-The trees are 200 of depth 4 over 20 columns. The network has 20 x 2048 x 1536 weights, so that one
-row takes about a millisecond.
+**Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
+asked; the bar is for the worker, the other rows are of all processes of a server.
+
+### The models
+
+The trees are 200 of depth 4 over 20 columns. The network has 20 x 2560 x 2560 weights, so that one
+row takes about a millisecond. The image is a tensor of 1 x 3 x 224 x 224 float32, for a small
+convolution: what costs is to carry it. As JSON it has 1.6 MB, as binary 0.6 MB.
+
+### The servers
+
+Those of others are as short as their documentation shows them (`e2e/bench/serving/peers`), each in
+an environment of its own, from a lock with hashes. None writes a line for each request. All take
+the same JSON. Limits of batches, where they are for the user to find, were found by trying with 64
+at a time.
+
+**Driftline** runs with its defaults: everything validated, bounded, counted and identified, gRPC
+on. **Bare** is without what a cluster adds to each request: the receipt, and the tap with a reader.
+**One by one** is the first again, with a model whose first axis is fixed to 1, so that no requests
+are joined.
+
+**aiohttp and ONNX Runtime** is the server that most people would write: uvloop, orjson, no
+validation, no limits, one request after the other.
+
+**mosec** hands batches of at most 32 to one Python process, and waits 1 ms for them, the least that
+it can be told: [its documentation](https://mosecorg.github.io/mosec/) wants that to be less than a
+batch takes. orjson stands in for its JSON.
+
+**MLServer** has [adaptive batching](https://docs.seldon.ai/mlserver/user-guide/adaptive-batching)
+of at most 32 within 1 ms, and no
+[pool of processes](https://docs.seldon.ai/mlserver/user-guide/parallel-inference), which is for
+more cores than one.
+
+**KServe** is its Python ModelServer. It computes one by one, since its
+[batcher](https://kserve.github.io/website/docs/model-serving/predictive-inference/batcher) is
+another process in the pod and does not speak this protocol.
+
+Binary images come by the protocol's binary extension to Driftline and KServe, as bare float32 to
+aiohttp and mosec, which is less work than the extension. MLServer takes no binary tensors over
+HTTP, and is left out there.
 """

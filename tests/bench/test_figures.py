@@ -89,7 +89,7 @@ def test_a_missed_bar_is_said_loudly() -> None:
     assert "no bar" in report.summary([Figure(what="c", value=1, unit="s")])
     assert report.summary([met, missed]).splitlines() == [
         "!!! 1 of 2 bars are MISSED !!!",
-        "  b: 3 s, bar 2",
+        "  b: 3 s, bar 2 s",
     ]
 
 

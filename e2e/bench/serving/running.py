@@ -13,9 +13,9 @@ from e2e.bench.serving import answers
 from e2e.bench.serving.case import Case
 from e2e.bench.serving.load import LoadError
 from e2e.bench.serving.peers.ports import free_port
-from e2e.bench.serving.servers import Server, Start
+from e2e.bench.serving.servers import Command, Server, Start
 
-START_SECONDS = 120.0
+START_SECONDS = 60.0
 ENV = {"PYTHONPATH": str(CHECKOUT)}
 
 
@@ -49,18 +49,20 @@ def serving(server: Server, case: Case, cpus: Cpus) -> Iterator[Serving]:
         model = case.single if server.single and case.single else case.onnx
         (directory / "model.onnx").write_bytes(model)
         start = Start(directory=directory, port=free_port(), binary=case.binary)
-        for number, command in enumerate(server.beside(start)):
-            beside = pinned(command, cpus.client)
-            log = directory / f"beside-{number}.log"
-            stack.enter_context(running(command[2], beside, log, ENV))
-        command = pinned(server.command(start), cpus.server)
-        program = stack.enter_context(running(server.name, command, directory / "log", ENV))
+
+        def started(name: str, command: Command, on: Sequence[int]) -> Running:
+            log = directory / f"{len(list(directory.glob('*.log')))}.log"
+            return stack.enter_context(running(name, pinned(command, on), log, ENV))
+
+        beside = [started("what reads along", each, cpus.client) for each in server.beside(start)]
+        program = started(server.name, server.command(start), cpus.server)
         url = f"http://127.0.0.1:{start.port}/v2/models/m/infer"
         asked = [(server.post(case, row), row) for row in case.rows]
         _wait(program, url, asked[:1])
         answers.check(url, asked)
         yield Serving(url=url, asked=asked, program=program)
-        program.check()
+        for each in (program, *beside):
+            each.check()
 
 
 def _wait(program: Running, url: str, asked: answers.Asked) -> None:

@@ -100,7 +100,8 @@ def _serve(start: Start, extras: tuple[Extra, ...]) -> Command:
     where += ["--host", "127.0.0.1", "--grpc-port", "0"]
     more = ["--cpus", "1", "--drain-seconds", "0", "--termination-log", f"{start.directory}/end"]
     added = [argument for extra in extras for argument in extra.arguments(start)]
-    return [sys.executable, "-m", "driftline_serving", "serve", *where, *more, *added]
+    named = ["env", "DRIFTLINE_REVISION=m-0123456789", f"DRIFTLINE_DIGEST=sha256:{'0' * 64}"]
+    return [*named, sys.executable, "-m", "driftline_serving", "serve", *where, *more, *added]
 
 
 def raw(_case: Case, row: Row) -> Post:
