@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+Command = list[str]
 
 TREES: Final = "200 trees"
 NETWORK: Final = "a network of 7 M weights"
@@ -52,3 +55,17 @@ class Post:
 
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a server is started with: `directory` holds `model.onnx` and is its own to use."""
+
+    directory: Path
+    port: int
+    binary: bool
+
+    @property
+    def model(self) -> str:
+        """The path of the model."""
+        return str(self.directory / "model.onnx")

@@ -1,5 +1,6 @@
 """A server with a model, for as long as it is measured."""
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from e2e.bench.process import Running, running
 from e2e.bench.scene import CHECKOUT
 from e2e.bench.serving import answers
-from e2e.bench.serving.case import Case
+from e2e.bench.serving.case import Case, Command, Start
 from e2e.bench.serving.load import LoadError
 from e2e.bench.serving.peers.ports import free_port
-from e2e.bench.serving.servers import Command, Server, Start
+from e2e.bench.serving.servers import Server
 
 START_SECONDS = 60.0
+PROOF_SECONDS = 5.0
 ENV = {"PYTHONPATH": str(CHECKOUT)}
 
 
@@ -54,15 +56,19 @@ def serving(server: Server, case: Case, cpus: Cpus) -> Iterator[Serving]:
             log = directory / f"{len(list(directory.glob('*.log')))}.log"
             return stack.enter_context(running(name, pinned(command, on), log, ENV))
 
-        beside = [started("what reads along", each, cpus.client) for each in server.beside(start)]
+        beside = [
+            (each, started(each.command[2], each.command, cpus.client))
+            for each in server.beside(start)
+        ]
         program = started(server.name, server.command(start), cpus.server)
         url = f"http://127.0.0.1:{start.port}/v2/models/m/infer"
         asked = [(server.post(case, row), row) for row in case.rows]
         _wait(program, url, asked[:1])
         answers.check(url, asked)
         yield Serving(url=url, asked=asked, program=program)
-        for each in (program, *beside):
-            each.check()
+        program.check()
+        for each, running_beside in beside:
+            _see(running_beside, each.proof)
 
 
 def _wait(program: Running, url: str, asked: answers.Asked) -> None:
@@ -75,6 +81,16 @@ def _wait(program: Running, url: str, asked: answers.Asked) -> None:
         except LoadError as error:
             if time.monotonic() > deadline:
                 raise LoadError(f"{program.name}: {error}\n{program.tail()}") from error
+        time.sleep(0.1)
+
+
+def _see(program: Running, proof: str) -> None:
+    """See that a program beside a server has done its part; it may tell so a little later."""
+    deadline = time.monotonic() + PROOF_SECONDS
+    while not re.search(proof, program.log.read_text()):
+        program.check()
+        if time.monotonic() > deadline:
+            raise LoadError(f"{program.name} does not say {proof}:\n{program.tail()}")
         time.sleep(0.1)
 
 

@@ -8,8 +8,9 @@ from typing import Final
 
 import orjson
 
-from e2e.bench.serving.case import Case, Post, Row
+from e2e.bench.serving.case import Case, Command, Post, Row, Start
 from e2e.bench.serving.environments import python_of
+from e2e.bench.serving.extras import EXTRAS, Beside, Extra, nothing
 
 OURS, PLAIN, MOSEC = "Driftline", "aiohttp and ONNX Runtime", "mosec"
 BARE, ONE_BY_ONE = f"{OURS}, bare", f"{OURS}, one by one"
@@ -20,21 +21,6 @@ OCTETS: Final = {"Content-Type": "application/octet-stream"}
 PEERS: Final = "e2e.bench.serving.peers"
 
 Encode = Callable[[Case, Row], Post]
-Command = list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What a server is started with: `directory` holds `model.onnx` and is its own to use."""
-
-    directory: Path
-    port: int
-    binary: bool
-
-    @property
-    def model(self) -> str:
-        """The path of the model."""
-        return str(self.directory / "model.onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +39,7 @@ class Server:
 
     name: str
     command: Callable[[Start], Command]
-    beside: Callable[[Start], list[Command]] = lambda _: []
+    beside: Callable[[Start], list[Beside]] = nothing
     encode_binary: Encode | None
     package: str = ""
     lock: str = ""
@@ -72,23 +58,11 @@ class Server:
         return Post(headers=JSON, body=row.json)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extra:
-    """Something that Driftline does by default in a cluster, and that bare figures leave out."""
-
-    arguments: Callable[[Start], Command]
-    beside: Callable[[Start], list[Command]] = lambda _: []
-
-
-#: What is switched on beside what the server does by itself.
-EXTRAS: Final[tuple[Extra, ...]] = ()
-
-
 def _driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> Server:
     return Server(
         name=name,
         command=lambda start: _serve(start, extras),
-        beside=lambda start: [command for extra in extras for command in extra.beside(start)],
+        beside=lambda start: [each for extra in extras for each in extra.beside(start)],
         encode_binary=extension,
         package="driftline" if name == OURS else "",
         single=single,
