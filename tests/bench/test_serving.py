@@ -24,6 +24,7 @@ from e2e.bench.report import Figure
 from e2e.bench.serving import answers, compare, load, memory
 from e2e.bench.serving.case import NETWORK, TREES, Case, Post, Row
 from e2e.bench.serving.compare import Seen, figures_of
+from e2e.bench.serving.extras import Beside
 from e2e.bench.serving.load import Load, LoadError
 from e2e.bench.serving.running import Cpus, serving
 from e2e.bench.serving.servers import BARE, JSON, ONE_BY_ONE, OURS, PLAIN, SERVERS, Server
@@ -153,6 +154,14 @@ def test_servers_of_our_own_environment_answer_as_onnx_runtime_does(
     with serving(server_named(name), case, ANYWHERE) as started:
         assert len(started.asked) == 8
         assert 10 < sum(memory.memory_mb(started.program.process.pid)) < 500
+
+
+def test_a_reader_that_has_not_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e2e.bench.serving.running.PROOF_SECONDS", 1)
+    asleep = Beside(command=["sleep", "60"], proof="seen")
+    server = replace(server_named(PLAIN), beside=lambda _: [asleep])
+    with pytest.raises(LoadError, match="sleep 60"), serving(server, cancer_case(1), ANYWHERE):
+        pass
 
 
 def test_a_server_that_answers_otherwise_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from e2e.bench.serving.servers import Server
 
 START_SECONDS = 60.0
 PROOF_SECONDS = 5.0
-ENV = {"PYTHONPATH": str(CHECKOUT)}
+#: What is measured is this checkout, whichever the environment was made for.
+ENV = {"PYTHONPATH": ":".join(str(CHECKOUT / part) for part in ("", "src", "serving/src"))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def serving(server: Server, case: Case, cpus: Cpus) -> Iterator[Serving]:
             return stack.enter_context(running(name, pinned(command, on), log, ENV))
 
         beside = [
-            (each, started(each.command[2], each.command, cpus.client))
+            (each, started(" ".join(each.command), each.command, cpus.client))
             for each in server.beside(start)
         ]
         program = started(server.name, server.command(start), cpus.server)
