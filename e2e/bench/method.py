@@ -42,10 +42,10 @@ A random forest of 10 MB is read from the S3 server in the cluster.
 """
 
 SERVING_WORDS = """
+## How it is measured
+
 `make bench-serving` measures anew; `python -m e2e.bench serving --help` says how to run a part of
 it. Figures depend on the machine; what counts is the ratio.
-
-## How it is measured
 
 Each server runs one worker on one CPU, with the same ONNX file and one thread in ONNX Runtime, the
 same version of it for all. wrk sends requests of one row from another CPU, over loopback, as fast
@@ -54,9 +54,9 @@ each run, and so a ratio is one of the same minutes; each figure is the median o
 says requests/s, the 99th percentile of latency, and Driftline's requests/s as a multiple of it. A
 load lasts longer where a server is so slow that some connections would not get two answers.
 
-**Answers are checked.** Before the load each row is asked alone, then all of them at once; during
-it one every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and
-1e-5 absolute. A wrong answer, or one that is no 2xx, ends the measurement.
+**Answers are checked.** Before the load each row is asked alone, then 16 at a time; during it one
+every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and 1e-5
+absolute. Who gives a wrong answer, or one that is no 2xx, has no figures, and is named.
 
 **Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
 asked; the bar is for the worker, the other rows are of all processes of a server.
@@ -65,7 +65,7 @@ asked; the bar is for the worker, the other rows are of all processes of a serve
 
 The trees are 200 of depth 4 over 20 columns. The network has 20 x 2560 x 2560 weights, so that one
 row takes about a millisecond. The image is a tensor of 1 x 3 x 224 x 224 float32, for a small
-convolution: what costs is to carry it. As JSON it has 1.6 MB, as binary 0.6 MB.
+convolution: what costs is to carry it.
 
 ### The servers
 

@@ -270,5 +270,12 @@ def test_what_others_do_better_is_listed_and_nothing_else() -> None:
     assert BARE not in section
 
 
+def test_who_failed_has_no_figures_and_is_named() -> None:
+    seen = a_run({PLAIN: [900], "mosec": [900]})
+    seen.fail(TREES, "mosec", "HTTP 500")
+    assert [figure.what for figure in figures_of(seen) if "mosec" in figure.what] == []
+    assert f"- {TREES}, mosec: HTTP 500" in compare.sections(seen, [])
+
+
 def test_where_nobody_does_better_that_is_said() -> None:
     assert "Nothing that was measured here." in compare.sections(a_run({PLAIN: [900]}), [])

@@ -27,10 +27,18 @@ class Seen:
     Attributes:
         loads: by case, server and concurrency.
         memory: by server, with trees and idle: of each of its processes, MB, most first.
+        failed: by case and server, why it was measured no further: that server has no figures.
     """
 
     loads: dict[tuple[str, str, int], list[Load]] = field(default_factory=dict)
     memory: dict[str, list[list[float]]] = field(default_factory=dict)
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def fail(self, case: str, server: str, why: str) -> None:
+        """Leave a server out of a case, because it did not answer as it should."""
+        self.failed[case, server] = why
+        for key in [key for key in self.loads if key[:2] == (case, server)]:
+            del self.loads[key]
 
     def servers(self, case: str) -> list[str]:
         """Return who was measured with it, in the order of the first run."""
@@ -111,6 +119,8 @@ def _memory(seen: Seen) -> Iterator[Figure]:
 def sections(seen: Seen, versions: Sequence[str]) -> str:
     """Return what a page says below the bars: each case, what we are slower at, and versions."""
     parts = [(_title(case), _table(seen, case)) for case in seen.cases()]
+    if seen.failed:
+        parts.append(("Who did not answer as it should", _failed(seen)))
     parts += [
         ("What we are slower at", _slower(seen)),
         ("Versions", ", ".join(versions) + "."),
@@ -139,6 +149,11 @@ def _cell(seen: Seen, case: str, server: str, connections: int) -> str:
     if server == OURS:
         return text
     return f"{text}, {number(statistics.median(seen.rates(case, server, connections)))}x"
+
+
+def _failed(seen: Seen) -> str:
+    lines = (f"- {case}, {server}: {why}" for (case, server), why in seen.failed.items())
+    return "\n".join(lines)
 
 
 def _slower(seen: Seen) -> str:

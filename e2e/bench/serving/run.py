@@ -8,16 +8,19 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from e2e.bench.process import DiedError
 from e2e.bench.report import Figure
 from e2e.bench.serving import answers, compare, load
 from e2e.bench.serving.case import TREES, Case
 from e2e.bench.serving.environments import version_of
+from e2e.bench.serving.load import LoadError
 from e2e.bench.serving.memory import memory_mb
 from e2e.bench.serving.running import Cpus, Serving, serving
-from e2e.bench.serving.servers import OURS, SERVERS, Server
+from e2e.bench.serving.servers import OURS, SERVERS, VARIANTS, Server
 
 #: Of one load, however slow the server.
 LONGEST_SECONDS = 60
+LONGEST_REASON = 500
 
 Tell = Callable[[str], None]
 
@@ -58,8 +61,8 @@ def measure(wanted: Wanted, tell: Tell) -> tuple[list[Figure], str]:
     """Return the figures that there are bars for, and a page's sections about all others.
 
     Raises:
-        LoadError: a server did not answer as it should.
-        DiedError: a server has ended.
+        LoadError: ours did not answer as it should.
+        DiedError: ours has ended.
     """
     servers = [server for server in SERVERS if wanted.server(server)]
     versions = [version_of(each.package, each.lock) for each in servers if each.package]
@@ -71,10 +74,20 @@ def measure(wanted: Wanted, tell: Tell) -> tuple[list[Figure], str]:
         for case in made:
             for turn in range(wanted.runs):
                 for server in servers:
-                    if server.takes(case):
+                    if server.takes(case) and (case.name, server.name) not in seen.failed:
                         tell(f"{case.name}: {server.name}, run {turn + 1} of {wanted.runs}")
-                        _measure(server, case, cpus, wanted.seconds, seen)
+                        _try(server, case, cpus, wanted.seconds, seen)
     return compare.figures_of(seen), compare.sections(seen, versions)
+
+
+def _try(server: Server, case: Case, cpus: Cpus, seconds: int, seen: compare.Seen) -> None:
+    """Measure a server; one of others that fails is left out of the case, and that is told."""
+    try:
+        _measure(server, case, cpus, seconds, seen)
+    except (LoadError, DiedError) as error:
+        if server.name in VARIANTS:
+            raise
+        seen.fail(case.name, server.name, " ".join(str(error).split())[:LONGEST_REASON])
 
 
 def _measure(server: Server, case: Case, cpus: Cpus, seconds: int, seen: compare.Seen) -> None:

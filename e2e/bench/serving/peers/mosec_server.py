@@ -46,12 +46,12 @@ def main() -> None:
         MOSEC_ADDRESS="127.0.0.1", MOSEC_PORT=str(asked.port), MOSEC_LOG_LEVEL="warning"
     )
     os.environ["MOSEC_MAX_REQUEST_SIZE"] = str(BODY_BYTES)
+    os.environ["MOSEC_TIMEOUT"] = str(TIMEOUT_SECONDS * 1000)
     server = Server()
     server.append_worker(
         Infer,
         max_batch_size=MOST_ROWS,
         max_wait_time=WAIT_MS,
-        timeout=TIMEOUT_SECONDS,
         env=[{PATH: asked.path, WIRE: "binary" if asked.binary else "json"}],
         route="/v2/models/m/infer",
     )
