@@ -14,11 +14,13 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from urllib.request import Request, urlopen
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 
+from driftline_api.names import RECEIPT_HEADER
 from e2e.bench import report
 from e2e.bench.report import Figure
 from e2e.bench.serving import answers, compare, load, memory
@@ -154,6 +156,15 @@ def test_servers_of_our_own_environment_answer_as_onnx_runtime_does(
     with serving(server_named(name), case, ANYWHERE) as started:
         assert len(started.asked) == 8
         assert 10 < sum(memory.memory_mb(started.program.process.pid)) < 500
+
+
+@pytest.mark.parametrize(("name", "signed"), [(OURS, True), (BARE, False)])
+def test_bare_figures_leave_out_receipts_and_others_do_not(name: str, *, signed: bool) -> None:
+    with serving(server_named(name), cancer_case(1), ANYWHERE) as started:
+        (post, _), *_ = started.asked
+        request = Request(started.url, post.body, dict(post.headers))
+        with urlopen(request, timeout=10) as answer:
+            assert bool(answer.headers[RECEIPT_HEADER]) == signed
 
 
 def test_a_reader_that_has_not_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

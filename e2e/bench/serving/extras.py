@@ -1,9 +1,13 @@
 """What a cluster adds to the model server, and bare figures leave out: the one switch for it."""
 
+import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
+from driftline_api.keys import ID_BYTES, KEYS_FILE, SECRET_BYTES, new_key, render_keys
 from e2e.bench.serving.case import Command, Start
 
 
@@ -33,5 +37,28 @@ class Extra:
     beside: Callable[[Start], list[Beside]] = nothing
 
 
+def _keys(start: Start) -> Command:
+    directory = start.directory / "keys"
+    directory.mkdir()
+    key = new_key(secrets.token_bytes(ID_BYTES + SECRET_BYTES), datetime.now(UTC))
+    (directory / KEYS_FILE).write_text(render_keys([key]))
+    return ["--keys", str(directory)]
+
+
+def _tap(start: Start) -> Command:
+    return ["--tap", _socket(start)]
+
+
+def _reader(start: Start) -> list[Beside]:
+    watch = [sys.executable, "-m", "driftline_serving.tap.watch", _socket(start)]
+    return [Beside(command=watch, proof='"seen":[1-9]')]
+
+
+def _socket(start: Start) -> str:
+    return str(start.directory / "tap.sock")
+
+
+RECEIPTS: Final = Extra(arguments=_keys)
+TAP: Final = Extra(arguments=_tap, beside=_reader)
 #: What is switched on.
-EXTRAS: Final[tuple[Extra, ...]] = ()
+EXTRAS: Final = (RECEIPTS, TAP)
