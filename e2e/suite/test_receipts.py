@@ -21,7 +21,8 @@ MODEL = "signed"
 @pytest.fixture(scope="module")
 def signing(workspace: Workspace) -> Workspace:
     """A namespace with a Model that serves."""
-    workspace.apply(workspace.model(MODEL))
+    prediction = {"task": "binary", "tensor": "label", "score": "probabilities"}
+    workspace.apply(workspace.model(MODEL, signature={"prediction": prediction}))
     workspace.wait_promoted(MODEL)
     return workspace
 
@@ -81,6 +82,8 @@ def test_answers_have_receipts_that_the_namespaces_key_verifies(
     assert (found.arm, found.unit) == ("stable", b"")
     assert found.epoch == signing.get(MODEL)["status"]["traffic"]["epoch"]
     assert abs(datetime.now(UTC) - found.time) < timedelta(minutes=5)
+    (score,) = found.predictions
+    assert (score >= 0.5) == signing.predict(MODEL, data.test_x[:1])[0]
 
 
 def test_the_parameters_of_an_answer_say_the_same(signing: Workspace, data: Data) -> None:

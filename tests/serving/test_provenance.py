@@ -1,5 +1,6 @@
 """What an answer says of itself, over both protocols, and what of a request comes back with it."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
@@ -46,6 +48,19 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
         yield Keyed(server=server, volume=volume, key=key)
 
 
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """A server with a key, whose model says which of its outputs is the prediction."""
+    directory = tmp_path_factory.mktemp("described")
+    volume, key = Volume(directory / "keys"), a_key(now=datetime.now(UTC), days=1)
+    volume.hold(key)
+    prediction = {"task": "binary", "tensor": "label", "score": "probabilities", "positive": "1"}
+    (directory / "driftline.json").write_text(json.dumps({"signature": {"prediction": prediction}}))
+    setup = Setup(arguments=("--keys", str(volume.directory)))
+    with serving(directory, onnx_models.cancer_onnx(), setup) as server:
+        yield Keyed(server=server, volume=volume, key=key)
+
+
 def question(**parameters: Any) -> dict[str, Any]:
     row = onnx_models.cancer_rows()[0][0].tolist()
     tensor = {"name": "X", "datatype": "FP32", "shape": [1, 30], "data": row}
@@ -71,6 +86,38 @@ def test_an_answer_has_a_receipt_that_verifies(keyed: Keyed) -> None:
     assert found.prediction_id == answer.headers["driftline-prediction-id"]
     assert (found.revision, found.arm, found.epoch) == (REVISION, "canary", 41)
     assert (found.unit, found.predictions) == (b"", ())
+
+
+def some_rows(count: int, *outputs: str) -> dict[str, Any]:
+    data = onnx_models.cancer_rows()[0][:count].tolist()
+    tensor = {"name": "X", "datatype": "FP32", "shape": [count, 30], "data": data}
+    wanted = {"outputs": [{"name": name} for name in outputs]} if outputs else {}
+    return {"inputs": [tensor], **wanted}
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 40])
+def test_a_receipt_holds_the_predictions_of_the_first_rows(described: Keyed, count: int) -> None:
+    answer = described.server.infer(some_rows(count))
+    scores = {each["name"]: each["data"] for each in answer.json["outputs"]}["probabilities"]
+    found = verify(answer.headers["driftline-receipt"], [described.key])
+    positive = np.array(scores, np.float32).reshape(-1, 2)[:16, 1]
+    np.testing.assert_array_equal(np.array(found.predictions, np.float32), positive)
+
+
+def test_the_same_is_in_it_over_grpc(described: Keyed) -> None:
+    over_http = described.server.infer(some_rows(1)).headers["driftline-receipt"]
+    _, call = infer_grpc(described.server, {})
+    over_grpc = metadata(call)["driftline-receipt"]
+    one, other = (verify(each, [described.key]).predictions for each in (over_http, over_grpc))
+    assert one == other
+    assert len(one) == 1
+
+
+def test_a_prediction_that_the_client_did_not_ask_for_is_not_in_it(described: Keyed) -> None:
+    answer = described.server.infer(some_rows(3, "label"))
+    assert verify(answer.headers["driftline-receipt"], [described.key]).predictions == ()
+    scores = described.server.infer(some_rows(3, "probabilities"))
+    assert len(verify(scores.headers["driftline-receipt"], [described.key]).predictions) == 3
 
 
 def test_over_grpc_as_well(keyed: Keyed) -> None:

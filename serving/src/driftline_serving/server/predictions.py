@@ -41,6 +41,10 @@ class Predictions:
         if self._prediction.task == "regression":
             return _floats(_column(outputs.get(self._prediction.tensor or ""), most))
         if self._prediction.task == "binary" and self._prediction.score:
+            scores = outputs.get(self._prediction.score)
+            if scores is not None and scores.shape[1:] == (2,):
+                values: list[float] = scores[:most, self._positive].tolist()
+                return values  # most models have such scores, and every request pays for the rest
             return _floats(self._positive_scores(outputs, most))
         classes = self.classes(outputs, most)
         if classes is None:

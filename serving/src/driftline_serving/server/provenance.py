@@ -5,11 +5,13 @@ where a request asks for that: standard clients hide headers.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from driftline_api.names import ARM_HEADER, EPOCH_HEADER, PREDICTION_ID_HEADER, RECEIPT_HEADER
+from driftline_serving.receipt import MOST_PREDICTIONS
 from driftline_serving.server.keyring import Keyring
+from driftline_serving.server.predictions import Predictions
 from driftline_serving.server.request import Answered
 
 #: The request's parameter that asks for the same in the response's parameters.
@@ -32,13 +34,6 @@ _MEMBER: Final = re.compile(
 _MOST_STATE: Final = 512
 _MOST_MEMBERS: Final = 32
 
-#: Takes a call that was answered, gives the predicted class or score of each row.
-Predicted = Callable[[Answered], Sequence[float]]
-
-
-def _nothing(_: Answered) -> Sequence[float]:
-    return ()
-
 
 class Provenance:
     """Says of each answer where it comes from.
@@ -48,12 +43,12 @@ class Provenance:
         keyring: Signs receipts, where it has keys.
 
     Attributes:
-        predicted: Says which numbers of an answer are the prediction.
+        predictions: Reads what was predicted out of an answer; None where no signature says how.
     """
 
     def __init__(self, server: Mapping[str, str], keyring: Keyring) -> None:
         self.server = server
-        self.predicted: Predicted = _nothing
+        self.predictions: Predictions | None = None
         self._keyring = keyring
 
     def receipt(self, answered: Answered) -> str:
@@ -66,8 +61,16 @@ class Provenance:
             answered.prediction_id,
             headers.get(ARM_HEADER, ""),
             headers.get(EPOCH_HEADER, ""),
-            self.predicted(answered),
+            self._predicted(answered),
         )
+
+    def _predicted(self, answered: Answered) -> Sequence[float]:
+        request = answered.request
+        if self.predictions is None or request is None:
+            return ()
+        pairs = zip(request.outputs, answered.results, strict=True)
+        outputs = {wanted.name: array for wanted, array in pairs}
+        return self.predictions.values(outputs, MOST_PREDICTIONS) or ()
 
     def of(self, answered: Answered, receipt: str) -> dict[str, str]:
         """Return all that an answer says of itself."""

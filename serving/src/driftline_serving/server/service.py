@@ -16,6 +16,7 @@ from driftline_serving.server.engine import Engine
 from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.observation import Finished, Observer
 from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
+from driftline_serving.server.predictions import Predictions
 from driftline_serving.server.provenance import Provenance
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
 from driftline_serving.server.tensors import Array, Signature, TensorSpec
@@ -128,6 +129,8 @@ class InferenceService:
     ) -> None:
         """Answer with this model, which has been warmed up and tried."""
         self._parameters = _parameters(trial, signature)
+        if signature and signature.prediction:
+            self.provenance.predictions = Predictions(signature.prediction)
         bounds = self.bounds
         self._engine = engine
         self._batcher = Batcher(engine, trial, runs=bounds.runs, observers=self.observers)
