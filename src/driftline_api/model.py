@@ -145,8 +145,20 @@ class OnnxRuntime(ApiType):
 class ContainerPort(ApiType):
     """The ports of a container that serves."""
 
+    model_config = rules(
+        Rule(
+            "!has(self.grpc) || self.grpc != self.http",
+            "give grpc a port of its own: http has this one",
+            field=".grpc",
+        )
+    )
+
     http: Annotated[int, Field(ge=1, le=65535), _INT32] = 8080
     """Port of the Open Inference Protocol v2 over HTTP."""
+
+    grpc: Annotated[int, Field(ge=1, le=65535), _INT32] | None = None
+    """Port of the Open Inference Protocol v2 over gRPC. Left out, there is none, and clients
+    that call over gRPC are told so."""
 
 
 class ContainerRuntime(ApiType):

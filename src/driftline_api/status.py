@@ -103,6 +103,9 @@ class RevisionStatus(ApiType):
     port: Annotated[int, Field(ge=1, le=65535), Extension({"format": "int32"})] = 8080
     """Where its pods serve HTTP."""
 
+    grpc_port: Annotated[int, Field(ge=1, le=65535), Extension({"format": "int32"})] | None = None
+    """Where its pods serve gRPC; absent where they do not."""
+
     ready_replicas: Count = 0
     """Pods of it that are ready."""
 

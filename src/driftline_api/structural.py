@@ -73,6 +73,8 @@ def _children(key: str, value: Any, definitions: Mapping[str, Any]) -> Any:
         return {name: _inline(schema, definitions) for name, schema in value.items()}
     if key in ("items", "additionalProperties") and isinstance(value, Mapping):
         return _inline(value, definitions)
+    if key == "default" and isinstance(value, Mapping):
+        return {name: each for name, each in value.items() if each is not None}
     return " ".join(value.split()) if key == "description" else value
 
 

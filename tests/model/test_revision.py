@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from driftline_api.model import ModelSpec
 from driftline_operator.model.canonical import canonical, short_hash
+from driftline_operator.model.children import render_controller_revision
+from driftline_operator.model.gather import parse_record
 from driftline_operator.model.observed import Pinned
 from driftline_operator.model.revision import (
     MOST_REMEMBERED,
@@ -58,6 +60,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "runtime": {"runtime": {"onnx": {"threads": 2}}},
     "container": {"runtime": {"container": {"image": "team/server:1"}}},
     "port": {"runtime": {"container": {"image": "team/server:1", "ports": {"http": 9000}}}},
+    "gRPC port": {"runtime": {"container": {"image": "team/server:1", "ports": {"grpc": 9001}}}},
     "refresh token": {"runtime": {"refreshToken": "again"}},
     "resources": {"resources": {"limits": {"cpu": "1"}}},
     "service account": {"serviceAccountName": "iris"},
@@ -125,6 +128,27 @@ def test_a_name_is_fit_for_all_objects_that_bear_it() -> None:
     assert len(f"{'m' * 40}-{hashed}") <= 63
 
 
+@pytest.mark.parametrize(
+    ("runtime", "ports"),
+    [
+        ({}, (8080, 9000)),
+        ({"container": {"image": "team/server:1"}}, (8080, None)),
+        ({"container": {"image": "team/server:1", "ports": {"http": 1, "grpc": 2}}}, (1, 2)),
+    ],
+)
+def test_a_new_revision_says_where_it_serves(
+    runtime: dict[str, Any], ports: tuple[int, int | None]
+) -> None:
+    spec = ModelSpec.model_validate(a_spec(runtime=runtime))
+    made = plan_target(observed(a_subject()), spec, PINNED, IMAGES)
+    assert (made.port, made.grpc_port) == ports
+    (server,) = made.template["spec"]["containers"]
+    named_ports = {each["name"]: each["containerPort"] for each in server["ports"]}
+    assert (named_ports["http"], named_ports.get("grpc")) == ports
+    stored = render_controller_revision(a_subject(), made)
+    assert parse_record(stored) == made
+
+
 def test_a_stored_revision_keeps_its_template_and_is_numbered_anew_when_gone_back_to() -> None:
     spec = ModelSpec.model_validate(a_spec())
     stored = a_record(named(), 1, template={"spec": {"containers": []}})
@@ -132,6 +156,7 @@ def test_a_stored_revision_keeps_its_template_and_is_numbered_anew_when_gone_bac
     target = plan_target(observed(a_subject(), stored, newer), spec, PINNED, IMAGES)
     assert target.template == stored.template
     assert target.number == 6
+    assert target.grpc_port is None, "it was made before there was gRPC"
     alone = plan_target(observed(a_subject(), stored), spec, PINNED, IMAGES)
     assert alone.number == 1, "the highest number already"
 

@@ -69,6 +69,7 @@ def render_controller_revision(model: Subject, record: Record) -> Manifest:
     pinned = record.pinned
     artifact = {"uri": pinned.uri, "digest": pinned.digest}
     secret = {"secret": pinned.secret} if pinned.secret else {}
+    grpc_port = {"grpcPort": record.grpc_port} if record.grpc_port else {}
     annotations = {ARTIFACT_HASH: ",".join(record.resolved_from)} if record.resolved_from else None
     return {
         "apiVersion": "apps/v1",
@@ -78,6 +79,7 @@ def render_controller_revision(model: Subject, record: Record) -> Manifest:
         "data": {
             "artifact": {**artifact, **secret},
             "port": record.port,
+            **grpc_port,
             "template": record.template,
         },
     }
@@ -119,6 +121,7 @@ def render_deployment(
 
 def render_headless_service(model: Subject, record: Record) -> Manifest:
     """Return the Service by whose name routers find a revision's pods."""
+    ports = {"http": record.port, "grpc": record.grpc_port}
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -127,7 +130,11 @@ def render_headless_service(model: Subject, record: Record) -> Manifest:
             "clusterIP": "None",
             "selector": _selector(model, record.name),
             "publishNotReadyAddresses": False,
-            "ports": [{"name": "http", "port": record.port, "targetPort": record.port}],
+            "ports": [
+                {"name": name, "port": port, "targetPort": port}
+                for name, port in ports.items()
+                if port
+            ],
         },
     }
 

@@ -119,6 +119,7 @@ def parse_record(manifest: Manifest) -> Record | None:
         template=pod,
         resolved_from=tuple(each for each in resolved_from.split(",") if each),
         port=manifest["data"].get("port", 8080),
+        grpc_port=manifest["data"].get("grpcPort"),
     )
 
 

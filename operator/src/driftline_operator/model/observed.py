@@ -66,6 +66,8 @@ class Record:
         template: the pod template, fully rendered by the operator that made the revision.
         resolved_from: hashes of each `spec.artifact` that was resolved to this digest.
         port: where its pods serve HTTP.
+        grpc_port: where they serve gRPC, None where they do not: also for one that was made
+            before the routers carried gRPC.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Record:
     template: Manifest
     resolved_from: tuple[str, ...] = ()
     port: int = 8080
+    grpc_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

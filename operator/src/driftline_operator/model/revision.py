@@ -14,9 +14,10 @@ from driftline_api.model import Artifact, ModelSpec
 from driftline_operator.model.canonical import short_hash
 from driftline_operator.model.observed import Observed, Pinned, Record
 from driftline_operator.model.template import (
-    PORT,
     Identity,
     Images,
+    grpc_port,
+    http_port,
     render_server_template,
 )
 
@@ -89,13 +90,13 @@ def _remember(record: Record, artifact: Artifact) -> tuple[str, ...]:
 
 def _new_record(name: str, model: str, spec: ModelSpec, pinned: Pinned, images: Images) -> Record:
     identity = Identity(model=model, revision=name)
-    container = spec.runtime.container
     return Record(
         name=name,
         number=0,
         pinned=pinned,
         template=render_server_template(spec, pinned, identity, images),
-        port=container.ports.http if container else PORT,
+        port=http_port(spec),
+        grpc_port=grpc_port(spec),
     )
 
 

@@ -97,6 +97,7 @@ def _listed(case: Case, record: Record) -> RevisionStatus:
         digest=record.pinned.digest,
         role=_role(case, record.name),
         port=record.port,
+        grpc_port=record.grpc_port,
         ready_replicas=case.ready(record.name),
         idle_since=_idle_since(case, record.name),
     )

@@ -25,6 +25,7 @@ SERVER: Final = "server"
 FETCHER: Final = "fetcher"
 RESOLVER: Final = "resolver"
 PORT: Final = 8080
+GRPC_PORT: Final = 9000
 #: Distroless images know it as "nonroot"; any uid that is not root would do.
 USER: Final = 65_532
 #: A pod that ends keeps answering until routers have heard: DNS keeps an answer for up to 5 s
@@ -205,9 +206,10 @@ def _fetcher(pinned: Pinned, images: Images) -> dict[str, Any]:
 def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images) -> dict[str, Any]:
     runtime = spec.runtime
     if runtime.container:
-        program, port = _foreign(runtime.container), runtime.container.ports.http
+        program = _foreign(runtime.container)
     else:
-        program, port = _own(runtime.onnx or OnnxRuntime(), identity, images), PORT
+        program = _own(runtime.onnx or OnnxRuntime(), identity, images)
+    ports = {"http": http_port(spec), "grpc": grpc_port(spec)}
     env = {"DRIFTLINE_REVISION": identity.revision, "DRIFTLINE_DIGEST": pinned.digest}
     if spec.signature:
         env[SIGNATURE_VARIABLE] = signature_text(spec.signature)
@@ -215,7 +217,7 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
         **program,
         "name": SERVER,
         "env": [*program["env"], *({"name": k, "value": v} for k, v in env.items())],
-        "ports": [{"name": "http", "containerPort": port}],
+        "ports": [{"name": k, "containerPort": v} for k, v in ports.items() if v],
         "resources": spec.resources,
         "volumeMounts": [
             {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
@@ -234,13 +236,26 @@ def signature_text(signature: ModelSignature) -> str:
     return canonical(said).replace("$", "\\u0024")
 
 
+def http_port(spec: ModelSpec) -> int:
+    """Return where the pods serve HTTP."""
+    container = spec.runtime.container
+    return container.ports.http if container else PORT
+
+
+def grpc_port(spec: ModelSpec) -> int | None:
+    """Return where the pods serve gRPC, None for a container that does not say so."""
+    container = spec.runtime.container
+    return container.ports.grpc if container else GRPC_PORT
+
+
 def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any]:
     threads = ["--threads", str(onnx.threads)] if onnx.threads else []
-    where = ["--model-name", identity.model, "--model-dir", MODEL_DIR, "--port", str(PORT)]
+    what = ["--model-name", identity.model, "--model-dir", MODEL_DIR]
+    where = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT)]
     return {
         "image": images.serving,
         "imagePullPolicy": images.pull_policy,
-        "args": ["serve", *where, *threads],
+        "args": ["serve", *what, *where, *threads],
         "env": [],
     }
 
