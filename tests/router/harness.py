@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -246,8 +246,18 @@ class Router:
         return parse_outcomes(await self.stats(OUTCOMES_QUERY))
 
 
+class Startable(Protocol):
+    """A server."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    async def stop(self) -> None:
+        """Listen no more."""
+
+
 @contextlib.asynccontextmanager
-async def running(*servers: Upstream | Feed | Names) -> AsyncIterator[None]:
+async def running(*servers: Startable) -> AsyncIterator[None]:
     """Start servers, and stop them whatever happens."""
     async with contextlib.AsyncExitStack() as stack:
         for server in servers:

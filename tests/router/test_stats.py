@@ -17,8 +17,11 @@ from tests.router.harness import eventually, free_port
 
 VERSIONS = """\
 cluster.m-a.membership_healthy: 2
+cluster.m-a/grpc.membership_healthy: 1
 cluster.m-b.membership_healthy: 0
 cluster.m-b/canary.membership_healthy: 1
+cluster.m-c.membership_healthy: 1
+cluster.m-c/grpc.membership_healthy: 0
 cluster_manager.cds.version_text: "7"
 http.models.rds.models.version_text: "6"
 listener_manager.lds.version_text: "7"
@@ -57,10 +60,12 @@ def outcome(code: int, grpc: int | None = None, *flags: str) -> Outcome:
         (outcome(0, None, "UR"), "error"),
         (outcome(0, None, "DC"), "ok"),
         (outcome(499, None, "DC"), "ok"),
+        (outcome(0, None, "DR"), "ok"),
         (outcome(400), "rejected"),
         (outcome(422), "rejected"),
         *((outcome(code), "ok") for code in (401, 403, 404, 408, 413, 429)),
         *((outcome(200, code), "error") for code in (2, 4, 8, 13, 14, 15)),
+        *((outcome(200, code), "rejected") for code in (3, 6, 9, 10, 11, 12)),
         *((outcome(200, code), "ok") for code in (0, 1, 5, 7, 16)),
     ],
 )

@@ -27,11 +27,15 @@ KINDS: tuple[Kind, ...] = ("listeners", "clusters", "routes")
 MODELS = [
     Routed(
         wanted=wanted(
-            "wine", "2", traffic("wine-a", "wine-b", stable="wine-a", canary=("wine-b", 20))
+            "wine",
+            "2",
+            traffic("wine-a", "wine-b", stable="wine-a", canary=("wine-b", 20)),
+            grpc_ports={"wine-a": 9000, "wine-b": 9000},
         ),
         port=10_002,
     ),
-    Routed(wanted=wanted("iris", "1", traffic("iris-a")), port=10_001),
+    Routed(wanted=wanted("iris", "1", traffic("iris-a", stable="iris-a")), port=10_001),
+    Routed(wanted=wanted("rose", "3", traffic("rose-a")), port=10_003),
 ]
 
 
@@ -68,20 +72,26 @@ def test_the_order_of_models_does_not_matter(kind: Kind) -> None:
     assert render_resources(kind, MODELS, locate) == turned
 
 
-def cluster_names(wants: Traffic) -> set[str]:
-    routed = [Routed(wanted=wanted("m", "", wants), port=1)]
-    rendered = render_resources("clusters", routed, headless_service(NAMESPACE))
-    return {each["name"] for each in rendered}
+def rendered(kind: Kind, wants: Traffic, with_grpc: str = "") -> list[dict[str, Any]]:
+    """Return what one Model makes, whose revisions have names of one letter."""
+    model = wanted("m", "", wants, grpc_ports=dict.fromkeys(with_grpc, 9000))
+    return render_resources(kind, [Routed(wanted=model, port=1)], headless_service(NAMESPACE))
 
 
-def routed_to(wants: Traffic) -> set[str]:
-    routed = [Routed(wanted=wanted("m", "", wants), port=1)]
-    text = json.dumps(render_resources("routes", routed, headless_service(NAMESPACE)))
-    names = cluster_names(traffic("a", "b"))
-    return {name for name in names if f'"name": "{name}", "weight"' in text}
+def cluster_names(wants: Traffic, with_grpc: str = "") -> set[str]:
+    return {each["name"] for each in rendered("clusters", wants, with_grpc)}
 
 
-def test_no_step_of_a_switch_routes_to_a_cluster_that_the_step_before_or_after_lacks() -> None:
+def routed_to(wants: Traffic, with_grpc: str = "") -> set[str]:
+    (host,) = rendered("routes", wants, with_grpc)[0]["virtual_hosts"]
+    routes = (each["route"] for each in host["routes"] if "route" in each)
+    return {each["name"] for route in routes for each in route["weighted_clusters"]["clusters"]}
+
+
+@pytest.mark.parametrize("with_grpc", ["", "ab", "b"])
+def test_no_step_of_a_switch_routes_to_a_cluster_that_the_step_before_or_after_lacks(
+    with_grpc: str,
+) -> None:
     """Clusters and routes are fetched one by one: a router may hold two steps at once."""
     steps = [
         traffic("a", stable="a"),
@@ -91,27 +101,61 @@ def test_no_step_of_a_switch_routes_to_a_cluster_that_the_step_before_or_after_l
         traffic("b", stable="b"),
     ]
     for before, after in itertools.pairwise(steps):
-        assert routed_to(before) <= cluster_names(after)
-        assert routed_to(after) <= cluster_names(before)
+        assert routed_to(before, with_grpc) <= cluster_names(after, with_grpc)
+        assert routed_to(after, with_grpc) <= cluster_names(before, with_grpc)
 
 
 def test_a_revision_may_listen_elsewhere() -> None:
-    model = wanted("m", "", traffic("a", "b"), {"a": 9000, "gone": 7000, "b": 8080})
-    assert model.ports == (("a", 9000),)
-    rendered = render_resources(
+    ports, grpc_ports = {"a": 9000, "gone": 7000, "b": 8080}, {"a": 9001, "gone": 7001}
+    model = wanted("m", "", traffic("a", "b"), ports, grpc_ports)
+    assert (model.ports, model.grpc_ports) == ((("a", 9000),), (("a", 9001),))
+    clusters = render_resources(
         "clusters", [Routed(wanted=model, port=1)], headless_service(NAMESPACE)
     )
-    addresses = {
-        each["name"]: each["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"][
-            "address"
-        ]["socket_address"]
-        for each in rendered
-        if "load_assignment" in each
+    assert addresses(clusters) == {
+        "a": ("a.team.svc.cluster.local.", 9000, 9000),
+        "a/grpc": ("a.team.svc.cluster.local.", 9001, 9000),
+        "b": ("b.team.svc.cluster.local.", 8080, 8080),
     }
-    assert addresses == {
-        "a": {"address": "a.team.svc.cluster.local.", "port_value": 9000},
-        "b": {"address": "b.team.svc.cluster.local.", "port_value": 8080},
-    }
+
+
+def addresses(clusters: list[dict[str, Any]]) -> dict[str, tuple[str, int, int]]:
+    """Return host, port and the port of health checks, of each cluster that has servers."""
+    found = {}
+    for each in clusters:
+        if "load_assignment" in each:
+            ((server,),) = (e["lb_endpoints"] for e in each["load_assignment"]["endpoints"])
+            address = server["endpoint"]["address"]["socket_address"]
+            checked = server["endpoint"]["health_check_config"]["port_value"]
+            found[each["name"]] = (address["address"], address["port_value"], checked)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("with_grpc", "expected"),
+    [
+        ("ab", {"a/grpc", "b/grpc/canary"}),
+        ("a", {"a/grpc", "b/grpc/canary"}),
+        ("b", set()),
+        ("", set()),
+    ],
+)
+def test_the_stable_revision_says_whether_grpc_is_served(
+    with_grpc: str, expected: set[str]
+) -> None:
+    wants = traffic("a", "b", stable="a", canary=("b", 20))
+    assert routed_to(wants, with_grpc) == {"a", "b/canary", *expected}
+
+
+@pytest.mark.parametrize(
+    ("with_grpc", "members"),
+    [("ab", ["b/grpc", "a/grpc"]), ("a", ["a/grpc"]), ("b", ["b/grpc"])],
+)
+def test_what_a_canary_lacks_falls_to_stable(with_grpc: str, members: list[str]) -> None:
+    wants = traffic("a", "b", stable="a", canary=("b", 20))
+    clusters = {each["name"]: each for each in rendered("clusters", wants, with_grpc)}
+    aggregate = clusters["b/grpc/canary"]["cluster_type"]["typed_config"]
+    assert aggregate["clusters"] == members
 
 
 def test_a_share_of_nothing_is_not_routed() -> None:

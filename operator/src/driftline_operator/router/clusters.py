@@ -4,10 +4,14 @@ A revision has two clusters from the moment its Deployment exists: its own, and 
 it and the stable revision, which a canary's share is sent to. Both are there whether or not a
 share names them, and they do not go when a canary becomes stable: a route is never replaced
 before the cluster that it names, nor after.
+
+A revision that serves gRPC has two more, alike, for HTTP/2. One that does not has an aggregate
+of the stable revision alone, if that serves gRPC: what is sent to a canary over a protocol that
+it lacks falls to stable as if it had no server, and is counted so.
 """
 
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
 
 from driftline_operator.router.inputs import Endpoint, Locate, Wanted
 
@@ -21,46 +25,65 @@ DNS_REFRESH: Final = "1s"
 UPSTREAM_IDLE_TIMEOUT: Final = "4s"
 #: Any share of healthy hosts counts as all: an arm gives up requests only when it has none left.
 OVERPROVISIONING: Final = 100_000
+#: After which a connection gives way to a new one, that another worker process may take: those
+#: of one pod share a port, and the kernel deals connections to them, not requests.
+REQUESTS_PER_CONNECTION: Final = 250
+#: At a time, on one HTTP/2 connection; what comes beyond opens another. As many as our server
+#: takes.
+STREAMS_PER_CONNECTION: Final = 16
+
+Protocol = Literal["http", "grpc"]
 
 
-def stable_cluster(revision: str) -> str:
+def stable_cluster(revision: str, protocol: Protocol = "http") -> str:
     """Return the name of a revision's own cluster."""
-    return revision
+    return revision if protocol == "http" else f"{revision}/grpc"
 
 
-def canary_cluster(revision: str) -> str:
+def canary_cluster(revision: str, protocol: Protocol = "http") -> str:
     """Return the name of the aggregate that falls to the stable revision."""
-    return f"{revision}/canary"
+    return f"{stable_cluster(revision, protocol)}/canary"
 
 
 def render_clusters(model: Wanted, locate: Locate) -> list[dict[str, Any]]:
     """Return the clusters of one Model, sorted by revision."""
-    traffic, ports = model.traffic, dict(model.ports)
-    stable = next((share.revision for share in traffic.shares if share.arm == "stable"), None)
-    rendered = []
-    for revision in sorted(set(traffic.clusters)):
-        fallback = stable if stable in traffic.clusters else None
-        endpoint = locate(revision)
-        endpoint = replace(endpoint, port=ports.get(revision, endpoint.port))
-        rendered.append(_own(revision, endpoint))
-        rendered.append(_aggregate(revision, fallback))
+    endpoints = {
+        revision: model.endpoint(revision, locate(revision))
+        for revision in sorted(set(model.traffic.clusters))
+    }
+    with_grpc = {name: each for name, each in endpoints.items() if each.grpc_port}
+    rendered: list[dict[str, Any]] = []
+    for revision in endpoints:
+        rendered += _pair(revision, model.stable, endpoints, "http")
+        rendered += _pair(revision, model.stable, with_grpc, "grpc")
     return rendered
 
 
-def _aggregate(revision: str, stable: str | None) -> dict[str, Any]:
-    members = [revision] if stable in {None, revision} else [revision, stable]
+def _pair(
+    revision: str, stable: str | None, endpoints: Mapping[str, Endpoint], protocol: Protocol
+) -> Iterator[dict[str, Any]]:
+    """Yield a revision's two clusters for one protocol, of what is served over that."""
+    if revision in endpoints:
+        yield _own(revision, endpoints[revision], protocol)
+    choices = [each for each in dict.fromkeys((revision, stable or revision)) if each in endpoints]
+    if choices:
+        yield _aggregate(revision, choices, protocol)
+
+
+def _aggregate(revision: str, choices: Iterable[str], protocol: Protocol) -> dict[str, Any]:
+    members = [stable_cluster(each, protocol) for each in choices]
     kind = "extensions.clusters.aggregate.v3.ClusterConfig"
     config = {"@type": _TYPE + kind, "clusters": members}
     return {
         "@type": CLUSTER,
-        "name": canary_cluster(revision),
+        "name": canary_cluster(revision, protocol),
         "connect_timeout": "0.250s",
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {"name": "envoy.clusters.aggregate", "typed_config": config},
     }
 
 
-def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
+def _own(revision: str, endpoint: Endpoint, protocol: Protocol) -> dict[str, Any]:
     """Return a revision's own cluster.
 
     A host that left DNS stays until it fails its health check: the one that takes its place may
@@ -68,16 +91,16 @@ def _own(revision: str, endpoint: Endpoint) -> dict[str, Any]:
     """
     return {
         "@type": CLUSTER,
-        "name": stable_cluster(revision),
+        "name": stable_cluster(revision, protocol),
         "cluster_type": every_address(),
         "connect_timeout": "0.250s",
         "lb_policy": "LEAST_REQUEST",
-        "load_assignment": _load_assignment(revision, endpoint),
+        "load_assignment": _load_assignment(revision, endpoint, protocol),
         "common_lb_config": _load_balancing(),
         "health_checks": [_health_check()],
         "outlier_detection": _outlier_detection(),
         "circuit_breakers": {"thresholds": [_no_limits()]},
-        "typed_extension_protocol_options": _http_options(),
+        "typed_extension_protocol_options": _http_options(protocol),
     }
 
 
@@ -107,12 +130,20 @@ def _load_balancing() -> dict[str, Any]:
     return {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"}
 
 
-def _load_assignment(revision: str, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the name to resolve; each host found is called by its revision in statistics."""
-    address = {"address": endpoint.host, "port_value": endpoint.port}
-    host = {"hostname": revision, "address": {"socket_address": address}}
+def _load_assignment(revision: str, endpoint: Endpoint, protocol: Protocol) -> dict[str, Any]:
+    """Return the name to resolve; each host found is called by its revision in statistics.
+
+    Whatever it serves, it is asked over HTTP whether it is ready, as the kubelet asks.
+    """
+    port = endpoint.port if protocol == "http" else endpoint.grpc_port
+    address = {"address": endpoint.host, "port_value": port}
+    host = {
+        "hostname": revision,
+        "address": {"socket_address": address},
+        "health_check_config": {"port_value": endpoint.port},
+    }
     return {
-        "cluster_name": stable_cluster(revision),
+        "cluster_name": stable_cluster(revision, protocol),
         "policy": {"overprovisioning_factor": OVERPROVISIONING},
         "endpoints": [{"lb_endpoints": [{"endpoint": host}]}],
     }
@@ -163,11 +194,15 @@ def _no_limits() -> dict[str, Any]:
     return dict.fromkeys(kinds, 1_000_000)
 
 
-def _http_options() -> dict[str, Any]:
+def _http_options(protocol: Protocol) -> dict[str, Any]:
     kind = f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions"
+    http_2 = {"http2_protocol_options": {"max_concurrent_streams": STREAMS_PER_CONNECTION}}
     options = {
         "@type": kind,
-        "common_http_protocol_options": {"idle_timeout": UPSTREAM_IDLE_TIMEOUT},
-        "explicit_http_config": {"http_protocol_options": {}},
+        "common_http_protocol_options": {
+            "idle_timeout": UPSTREAM_IDLE_TIMEOUT,
+            "max_requests_per_connection": REQUESTS_PER_CONNECTION,
+        },
+        "explicit_http_config": {"http_protocol_options": {}} if protocol == "http" else http_2,
     }
     return {kind.removeprefix("type.googleapis.com/"): options}

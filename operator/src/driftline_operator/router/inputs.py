@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from driftline_api.model import Traffic
@@ -23,6 +23,7 @@ class Wanted:
         traffic: how its requests are to be split.
         content: the `content_hash` of `traffic`: computed once, compared often.
         ports: where revisions are served that do not listen on the usual port, sorted.
+        grpc_ports: where revisions serve gRPC, those that do, sorted.
     """
 
     model: str
@@ -30,6 +31,17 @@ class Wanted:
     traffic: Traffic
     content: str
     ports: tuple[tuple[str, int], ...] = ()
+    grpc_ports: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def stable(self) -> str | None:
+        """The revision to which a canary's share falls."""
+        return next((each.revision for each in self.traffic.shares if each.arm == "stable"), None)
+
+    def endpoint(self, revision: str, located: "Endpoint") -> "Endpoint":
+        """Return where a revision is served, given where one is that says nothing else."""
+        port = dict(self.ports).get(revision, located.port)
+        return replace(located, port=port, grpc_port=dict(self.grpc_ports).get(revision))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +68,35 @@ class Routed:
 
 
 def wanted(
-    model: str, uid: str, traffic: Traffic, ports: Mapping[str, int] | None = None
+    model: str,
+    uid: str,
+    traffic: Traffic,
+    ports: Mapping[str, int] | None = None,
+    grpc_ports: Mapping[str, int] | None = None,
 ) -> Wanted:
     """Return what a Model wants, given where its revisions listen."""
     unusual = {name: port for name, port in (ports or {}).items() if port != USUAL_PORT}
-    named = tuple(sorted((name, unusual[name]) for name in set(traffic.clusters) & unusual.keys()))
-    content = content_hash(traffic)
-    return Wanted(model=model, uid=uid, traffic=traffic, content=content, ports=named)
+    return Wanted(
+        model=model,
+        uid=uid,
+        traffic=traffic,
+        content=content_hash(traffic),
+        ports=_published(traffic, unusual),
+        grpc_ports=_published(traffic, grpc_ports or {}),
+    )
+
+
+def _published(traffic: Traffic, ports: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((name, ports[name]) for name in set(traffic.clusters) & ports.keys()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A DNS name all of whose addresses are servers of one revision."""
+    """A DNS name all of whose addresses are servers of one revision; None: it has no gRPC."""
 
     host: str
     port: int = USUAL_PORT
+    grpc_port: int | None = None
 
 
 #: Where a revision is served. A parameter of all rendering, so that no address is built in.
@@ -94,6 +120,8 @@ def inputs_hash(routed: Sequence[Routed], renderer: str) -> str:
         renderer: name of the code that renders it, so that an operator which renders otherwise
             raises the version although no Model has changed.
     """
-    models = sorted((r.model, r.wanted.uid, r.hash, r.wanted.ports) for r in routed)
+    models = sorted(
+        (r.model, r.wanted.uid, r.hash, r.wanted.ports, r.wanted.grpc_ports) for r in routed
+    )
     text = json.dumps([renderer, models], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -155,8 +155,10 @@ def _wanted(model: Manifest, before: Wanted | None) -> Wanted:
     """Return what a Model wants: the very same object as before, if that did not change."""
     meta, status = model["metadata"], model.get("status") or {}
     traffic = Traffic.model_validate(status.get("traffic") or {})
-    ports = {each["name"]: each.get("port", USUAL_PORT) for each in status.get("revisions") or ()}
-    after = wanted(meta["name"], meta["uid"], traffic, ports)
+    revisions = status.get("revisions") or ()
+    ports = {each["name"]: each.get("port", USUAL_PORT) for each in revisions}
+    grpc_ports = {each["name"]: each["grpcPort"] for each in revisions if each.get("grpcPort")}
+    after = wanted(meta["name"], meta["uid"], traffic, ports, grpc_ports)
     return before if before and before == after else after
 
 

@@ -14,15 +14,15 @@ from driftline_operator.router.listeners import ROUTES, STAT_PREFIX
 from driftline_operator.router.outcomes import LATENCY, OUTCOMES, PREFIX
 from driftline_operator.router.traffic import Acknowledged
 
-#: Versions, and the healthy servers of each revision's own cluster.
-SERVED_QUERY: Final = "/stats?filter=version_text$|^cluster%5C.[^/]*%5C.membership_healthy$"
+#: Versions, and the healthy servers of each revision's own clusters.
+SERVED_QUERY: Final = "/stats?filter=version_text$|^cluster%5C.[^/]*(|/grpc)%5C.membership_healthy$"
 OUTCOMES_QUERY: Final = f"/stats?format=json&histogram_buckets=detailed&filter=^{PREFIX}%5C."
 
 _LISTENERS: Final = "listener_manager.lds.version_text"
 _CLUSTERS: Final = "cluster_manager.cds.version_text"
 _ROUTES: Final = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"
 
-_HEALTHY: Final = re.compile(r"cluster\.(?P<revision>[^./]+)\.membership_healthy")
+_HEALTHY: Final = re.compile(r"cluster\.(?P<revision>[^./]+)(/grpc)?\.membership_healthy")
 _ARM: Final = r"model\.(?P<model>[^.]+)\.arm\.(?P<arm>[^.]+)\.epoch\.(?P<epoch>\d+)"
 _OUTCOME: Final = re.compile(
     rf"{PREFIX}\.{OUTCOMES}\.{_ARM}\.served_by\.(?P<served_by>[^.]*)"
@@ -34,8 +34,10 @@ _LATENCY: Final = re.compile(rf"{PREFIX}\.{LATENCY}\.{_ARM}")
 _GRPC_ERRORS: Final = frozenset({2, 4, 8, 13, 14, 15})
 #: What a client may do wrong by itself, whichever revision answers.
 _CLIENTS_OWN: Final = frozenset({401, 403, 404, 408, 413, 429})
-#: The client went away: nobody's outcome.
-_CLIENT_LEFT: Final = "DC"
+#: The same over gRPC, and success: cancelled, not found, permission denied, unauthenticated.
+_GRPC_CLIENTS_OWN: Final = frozenset({0, 1, 5, 7, 16})
+#: The client went away, with its connection or without: nobody's outcome.
+_CLIENT_LEFT: Final = frozenset({"DC", "DR"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -71,13 +73,16 @@ class Outcome:
     def is_error(self) -> bool:
         """Tell whether the client got no answer that it could use, and was not to blame."""
         failed = self.code == 0 or self.code >= 500 or self.grpc in _GRPC_ERRORS
-        return failed and _CLIENT_LEFT not in self.flags
+        return failed and not self.flags & _CLIENT_LEFT
 
     @property
     def is_rejected(self) -> bool:
         """Tell whether the server understood, and refused what the client sent."""
-        refused = 400 <= self.code < 500 and self.code not in _CLIENTS_OWN
-        return refused and _CLIENT_LEFT not in self.flags
+        if self.grpc is None:
+            refused = 400 <= self.code < 500 and self.code not in _CLIENTS_OWN
+        else:
+            refused = self.grpc not in _GRPC_ERRORS | _GRPC_CLIENTS_OWN
+        return refused and not self.flags & _CLIENT_LEFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,15 +122,15 @@ def parse_served(text: str) -> Acknowledged:
         listeners=_version(said, _LISTENERS),
         clusters=_version(said, _CLUSTERS),
         routes=_version(said, _ROUTES),
-        reached=frozenset(_reached(said)),
+        reached=_reached(said),
     )
 
 
-def _reached(said: Mapping[str, str]) -> Iterator[str]:
-    for name, value in said.items():
-        match = _HEALTHY.fullmatch(name)
-        if match and value != "0":
-            yield match["revision"]
+def _reached(said: Mapping[str, str]) -> frozenset[str]:
+    """Return the revisions with a healthy server, over every protocol that they serve."""
+    matches = ((_HEALTHY.fullmatch(name), value) for name, value in said.items())
+    known = [(match["revision"], value != "0") for match, value in matches if match]
+    return frozenset(name for name, _ in known) - {name for name, healthy in known if not healthy}
 
 
 def _version(said: Mapping[str, str], name: str) -> int:

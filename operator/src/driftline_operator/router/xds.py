@@ -64,9 +64,11 @@ def renderer() -> str:
         Share(arm="stable", revision="a", weight=60),
         Share(arm="canary", revision="b", weight=40),
     ]
+    traffic = Traffic(shares=shares, clusters=["a", "b"])
     example = [
-        Routed(wanted=wanted("m", "", Traffic(shares=shares, clusters=["a", "b"])), port=1),
-        Routed(wanted=wanted("n", "", Traffic()), port=2),
+        Routed(wanted=wanted("m", "", traffic, grpc_ports={"a": 9000}), port=1),
+        Routed(wanted=wanted("n", "", traffic), port=2),
+        Routed(wanted=wanted("o", "", Traffic()), port=3),
     ]
     whole = [render_resources(kind, example, lambda name: Endpoint(host=name)) for kind in _RENDER]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
