@@ -27,7 +27,7 @@ UPSTREAM_IDLE_TIMEOUT: Final = "4s"
 OVERPROVISIONING: Final = 100_000
 #: After which a connection gives way to a new one, that another worker process may take: those
 #: of one pod share a port, and the kernel deals connections to them, not requests.
-REQUESTS_PER_CONNECTION: Final = 250
+REQUESTS_PER_CONNECTION: Final = 100
 #: At a time, on one HTTP/2 connection; what comes beyond opens another. As many as our server
 #: takes.
 STREAMS_PER_CONNECTION: Final = 16

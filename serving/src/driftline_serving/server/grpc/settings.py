@@ -8,6 +8,7 @@ class GrpcSettings:
     """Where to listen and what to bound; port 0 takes a free one.
 
     Attributes:
+        shared: with other processes of ours.
         body_bytes: of a message, as sent and unpacked.
         connections: at a time; further ones are closed.
         streams: calls at a time on one connection. A router opens another connection beyond, and
@@ -21,6 +22,7 @@ class GrpcSettings:
 
     host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
     port: int = 9000
+    shared: bool = False
     body_bytes: int = 64 * 1024 * 1024
     connections: int = 4096
     streams: int = 16

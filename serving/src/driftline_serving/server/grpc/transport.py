@@ -63,7 +63,7 @@ def _options(settings: GrpcSettings) -> tuple[tuple[str, int], ...]:
         # Else a call that comes right after the end of one of sixteen is refused, as if it were the
         # seventeenth: grpcio also counts those that are over and not yet tidied away.
         ("grpc.http.overload_protection", 0),
-        ("grpc.so_reuseport", 0),  # two servers would share the port unnoticed
+        ("grpc.so_reuseport", int(settings.shared)),  # else two servers would share it unnoticed
     )
 
 

@@ -19,6 +19,8 @@ class HttpSettings:
 
     host: str = "0.0.0.0"  # noqa: S104 - a pod's server listens on the pod's address
     port: int = 8080
+    #: With other processes of ours.
+    shared: bool = False
     connections: int = 4096
     limits: Limits = field(default_factory=Limits)
     #: How long requests in flight may take once listening has ended.
@@ -70,7 +72,11 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         settings = self._settings
         self._server = await loop.create_server(
-            lambda: Connection(self._routes, self), settings.host, settings.port, backlog=_BACKLOG
+            lambda: Connection(self._routes, self),
+            settings.host,
+            settings.port,
+            backlog=_BACKLOG,
+            reuse_port=settings.shared,
         )
         self._sweeper = asyncio.create_task(self._sweep())
         port: int = self._server.sockets[0].getsockname()[1]
