@@ -92,14 +92,14 @@ class Traffic:
     """What a load sends.
 
     Attributes:
-        url: of the inference call.
-        body: of every request, as JSON.
+        url: of the inference call; grpc://host:port for one over gRPC.
+        body: of every request, as JSON; over gRPC the message, in base64.
         rate: requests a second.
         seconds: after which it ends by itself.
     """
 
     url: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | str
     rate: float = 50
     seconds: float = 300
 

@@ -1,9 +1,11 @@
 """Runs in a pod: sends one request at a constant rate and prints an account every second.
 
-Its only argument is JSON: `url`, `body`, `rate` (requests a second) and `seconds` (to run).
+Its only argument is JSON: `url`, `body`, `rate` (requests a second) and `seconds` (to run). The
+body is JSON for http://, and a message of gRPC in base64 for grpc://.
 """
 
 import asyncio
+import base64
 import json
 import sys
 import time
@@ -11,9 +13,46 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
+import grpc.aio
 
-TIMEOUT = aiohttp.ClientTimeout(total=10)
+SECONDS = 10
 KEPT_ERRORS = 20
+
+
+class Http:
+    """Asks over HTTP."""
+
+    def __init__(self, url: str, body: Any) -> None:
+        self.url, self.body = url, body
+        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS))
+
+    async def ask(self) -> tuple[str, str]:
+        """Return the revision that answered, and what went wrong."""
+        try:
+            async with self.session.post(self.url, json=self.body) as answer:
+                text = await answer.text()
+                revision = answer.headers.get("driftline-revision", "?")
+                return revision, "" if answer.status == 200 else f"{answer.status}: {text[:200]}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return "", f"{type(error).__name__}: {error}"
+
+
+class Grpc:
+    """Asks over gRPC, on one connection."""
+
+    def __init__(self, url: str, body: str) -> None:
+        self.message = base64.b64decode(body)
+        channel = grpc.aio.insecure_channel(url.removeprefix("grpc://"))
+        self.call: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+
+    async def ask(self) -> tuple[str, str]:
+        """Return the revision that answered, and what went wrong."""
+        call = self.call(self.message, timeout=SECONDS)
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            return "", f"{error.code().name}: {error.details()}"
+        return str(dict(await call.trailing_metadata()).get("driftline-revision", "?")), ""
 
 
 class Client:
@@ -26,16 +65,12 @@ class Client:
         self.failed = 0
         self.revisions: Counter[str] = Counter()
 
-    async def send(self, session: aiohttp.ClientSession) -> None:
+    async def send(self, way: Http | Grpc) -> None:
         """Send one request and count its outcome."""
-        try:
-            async with session.post(self.told["url"], json=self.told["body"]) as answer:
-                text = await answer.text()
-                self.revisions[answer.headers.get("driftline-revision", "?")] += 1
-                problem = "" if answer.status == 200 else f"{answer.status}: {text[:200]}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            problem = f"{type(error).__name__}: {error}"
+        revision, problem = await way.ask()
         self.sent += 1
+        if revision:
+            self.revisions[revision] += 1
         if problem:
             self.failed += 1
             self.errors = [*self.errors, f"{time.strftime('%H:%M:%S')} {problem}"][:KEPT_ERRORS]
@@ -50,16 +85,17 @@ class Client:
         running: set[asyncio.Task[None]] = set()
         started = time.monotonic()
         reported = started
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-            for number in range(int(self.told["seconds"] * self.told["rate"])):
-                await asyncio.sleep(started + number / self.told["rate"] - time.monotonic())
-                task = asyncio.create_task(self.send(session))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                if time.monotonic() - reported >= 1:
-                    self.report()
-                    reported = time.monotonic()
-            await asyncio.gather(*running)
+        kind = Grpc if self.told["url"].startswith("grpc://") else Http
+        way = kind(self.told["url"], self.told["body"])
+        for number in range(int(self.told["seconds"] * self.told["rate"])):
+            await asyncio.sleep(started + number / self.told["rate"] - time.monotonic())
+            task = asyncio.create_task(self.send(way))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            if time.monotonic() - reported >= 1:
+                self.report()
+                reported = time.monotonic()
+        await asyncio.gather(*running)
         self.report()
 
 

@@ -1,5 +1,6 @@
 """A namespace for Models, and what a person does in it."""
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2
 
 from driftline_api import API_VERSION
 from driftline_api.names import MODEL
-from e2e import load
 from e2e.install import System
 from e2e.kubectl import Kubectl, Object, condition, eventually
+from e2e.load import Load, Traffic, running
 from e2e.models import Rows
 from e2e.s3 import CREDENTIALS
 
@@ -26,6 +28,15 @@ def infer_body(rows: Rows) -> dict[str, Any]:
     """Return an inference request of the Open Inference Protocol for rows of shape (n, 30)."""
     tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "data": rows.tolist()}
     return {"inputs": [tensor]}
+
+
+def infer_message(name: str, rows: Rows) -> bytes:
+    """Return the same as bytes of a gRPC message, of Triton's making."""
+    tensor = {"name": INPUT, "datatype": "FP32", "shape": rows.shape}
+    message: bytes = service_pb2.ModelInferRequest(
+        model_name=name, inputs=[tensor], raw_input_contents=[rows.tobytes()]
+    ).SerializeToString()
+    return message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +147,23 @@ class Workspace:
         return self.system.headers(self.namespace, name, infer_body(rows))
 
     def load(
-        self, name: str, rows: Rows, *, client: str = "load", seconds: float = 300
-    ) -> AbstractContextManager[load.Load]:
-        """Send rows at a constant rate from a pod until the block ends, or for `seconds`."""
-        traffic = load.Traffic(url=self.url(name), body=infer_body(rows), seconds=seconds)
+        self, name: str, rows: Rows, *, client: str = "load", **how: float
+    ) -> AbstractContextManager[Load]:
+        """Send rows at a constant rate from a pod until the block ends; see `Traffic`."""
+        traffic = Traffic(url=self.url(name), body=infer_body(rows), **how)
+        return self._running(traffic, client)
+
+    def grpc_load(
+        self, name: str, rows: Rows, *, client: str = "grpc-load", **how: float
+    ) -> AbstractContextManager[Load]:
+        """Send rows as `load` does, over gRPC."""
+        body = base64.b64encode(infer_message(name, rows)).decode()
+        url = f"grpc://{name}.{self.namespace}.svc:80"
+        return self._running(Traffic(url=url, body=body, **how), client)
+
+    def _running(self, traffic: Traffic, client: str) -> AbstractContextManager[Load]:
         image = self.system.images["serving"]
-        return load.running(self.kubectl, self.namespace, image, traffic, client)
+        return running(self.kubectl, self.namespace, image, traffic, client)
 
 
 #: Requests that let many models share a small machine.

@@ -12,7 +12,8 @@ from e2e.workspace import Workspace
 def test_an_update_under_load_loses_no_request(workspace: Workspace, data: Data) -> None:
     workspace.apply(workspace.model("update"))
     first = workspace.wait_promoted("update")["status"]["stableRevision"]
-    with workspace.load("update", data.test_x[:2]) as load:
+    rows = data.test_x[:2]
+    with workspace.load("update", rows) as load, workspace.grpc_load("update", rows) as grpc_load:
         workspace.apply(workspace.model("update", "v2"))
         second = workspace.wait_promoted("update")["status"]["stableRevision"]
         eventually(
@@ -22,10 +23,11 @@ def test_an_update_under_load_loses_no_request(workspace: Workspace, data: Data)
                 == {second}
             ),
         )
-        account = load.settled()
-    assert account.failed == 0, account.errors
-    assert account.revisions[first] > 0
-    assert account.revisions[second] > 0
+        accounts = [load.settled(), grpc_load.account()]
+    for account in accounts:
+        assert account.failed == 0, account.errors
+        assert account.revisions[first] > 0
+        assert account.revisions[second] > 0
     status = workspace.get("update")["status"]
     assert status["digest"] == workspace.system.artifacts["v2"].digest
     assert [r["role"] for r in status["revisions"]].count("Stable") == 1

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import grpc.aio
@@ -110,7 +111,7 @@ async def test_over_grpc_the_busiest_worker_gets_at_most_twice_the_mean(port: in
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=APART) as channel:
 
         async def ask() -> str:
-            call = channel.unary_unary(INFER)(message)
+            call: Any = channel.unary_unary(INFER)(message)
             await call
             return str(dict(await call.trailing_metadata())["driftline-revision"])
 
