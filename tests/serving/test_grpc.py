@@ -181,7 +181,7 @@ def test_values_that_the_model_refuses_are_the_clients_mistake(tmp_path: Path) -
 def test_every_kind_of_error_has_a_status() -> None:
     assert status_of(RequestError("")) is Code.INVALID_ARGUMENT
     assert status_of(RequestError("", status=404)) is Code.NOT_FOUND
-    assert status_of(RequestError("", status=413)) is Code.RESOURCE_EXHAUSTED
+    assert status_of(RequestError("", status=413)) is Code.INVALID_ARGUMENT
     assert status_of(UnavailableError("")) is Code.UNAVAILABLE
     assert status_of(InferenceError("")) is Code.INTERNAL
 

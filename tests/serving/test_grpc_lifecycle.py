@@ -206,7 +206,7 @@ def test_a_message_that_is_large_beside_its_raw_tensors_is_refused(tmp_path: Pat
     setup = Setup(arguments=("--max-json-bytes", "2000"))
     with serving(tmp_path, onnx_models.cancer_onnx(), setup) as server, stub_of(server) as stub:
         assert code_of(stub.ModelInfer, rows(0, 500)) is Code.OK
-        assert code_of(stub.ModelInfer, rows(0, 1, id="7" * 2000)) is Code.RESOURCE_EXHAUSTED
+        assert code_of(stub.ModelInfer, rows(0, 1, id="7" * 2000)) is Code.INVALID_ARGUMENT
 
 
 def test_one_connection_carries_sixteen_calls_at_a_time(cancer: Server) -> None:

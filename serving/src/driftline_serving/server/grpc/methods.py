@@ -20,10 +20,9 @@ SERVICE: Final = "inference.GRPCInferenceService"
 #: character there has up to twelve bytes.
 MOST_DETAILS: Final = 600
 
-_CODES: Final = {
-    404: grpc.StatusCode.NOT_FOUND,
-    413: grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
+#: What is too large is not `RESOURCE_EXHAUSTED`, by which whoever counts takes a server for
+#: overloaded.
+_CODES: Final = {404: grpc.StatusCode.NOT_FOUND}
 
 Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 #: Takes a message's bytes, gives a message's bytes. gRPC itself would tell of bytes that are no
