@@ -45,7 +45,11 @@ def test_evicting_each_pod_under_load_loses_no_request(
     name = f"evict-{component}"
     workspace.apply(workspace.model(name, replicas=2))
     workspace.wait_promoted(name)
-    with workspace.load(name, data.test_x[:1], client=name) as load:
+    rows = data.test_x[:1]
+    with (
+        workspace.load(name, rows, client=name) as load,
+        workspace.grpc_load(name, rows, client=f"{name}-grpc") as grpc_load,
+    ):
         for pod in sorted(ready(workspace, component)):
             evict(workspace, pod)
             eventually(
@@ -53,9 +57,10 @@ def test_evicting_each_pod_under_load_loses_no_request(
                 partial(two_ready_without, workspace, component, pod),
                 within=90,
             )
-        account = load.settled()
-    assert account.sent > 100
-    assert account.failed == 0, account.errors
+        accounts = [load.settled(), grpc_load.account()]
+    for account in accounts:
+        assert account.sent > 100
+        assert account.failed == 0, account.errors
 
 
 def test_a_namespace_is_deleted_whole(workspace: Workspace) -> None:
