@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_api.keys import ReceiptKey
+from driftline_serving.errors import InferenceError, RequestError
 from driftline_serving.receipt import verify
+from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.provenance import passed_on
+from driftline_serving.server.service import Bounds, Identity, InferenceService
 from tests.serving import onnx_models
 from tests.serving.conftest import DIGEST, IDENTITY, REVISION
 from tests.serving.grpc_calls import rows, stub_of
@@ -231,6 +234,22 @@ def test_they_come_back_with_an_error_too(keyed: Keyed) -> None:
     told = metadata(refused.value)
     assert SENT.items() <= told.items()
     assert told["driftline-revision"] == REVISION
+
+
+def test_a_failure_is_logged_under_the_clients_own_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    routes = Routes(InferenceService(Identity(model="m"), Bounds()), body_bytes=1)
+    response = routes.told(InferenceError("the model gave up"), {**SENT, "x-other": "secret"})
+    (record,) = caplog.records
+    assert record.__dict__["context"] == SENT
+    assert (response.status, record.getMessage()) == (500, "the model gave up")
+
+
+def test_a_mistake_of_the_client_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    routes = Routes(InferenceService(Identity(model="m"), Bounds()), body_bytes=1)
+    assert routes.told(RequestError("no such input"), SENT).status == 400
+    assert caplog.records == []
 
 
 FIELDS = PARENT[3:]

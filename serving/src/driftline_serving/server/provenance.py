@@ -96,6 +96,11 @@ def passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return kept
 
 
+def log_context(headers: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what a log record is given as `extra`, to be found by the client's own names."""
+    return {"context": dict(passed_on(headers))}
+
+
 def _is_state(text: str) -> bool:
     if len(text) > _MOST_STATE:
         return False

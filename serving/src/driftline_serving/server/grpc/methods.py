@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 from driftline_serving.errors import RequestError, ServingError, UnavailableError
 from driftline_serving.server.grpc import open_inference_pb2 as messages
 from driftline_serving.server.grpc.codec import MessageQuestion, parse
-from driftline_serving.server.provenance import passed_on
+from driftline_serving.server.provenance import log_context, passed_on
 from driftline_serving.server.service import InferenceService
 
 SERVICE: Final = "inference.GRPCInferenceService"
@@ -111,10 +111,11 @@ def _handler(method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
         except ServingError as error:
             code = status_of(error)
             if code is grpc.StatusCode.INTERNAL:
-                log.error("%s", error)  # noqa: TRY400 - told in full; where it was raised is ours
+                extra = log_context(_headers(context))
+                log.error("%s", error, extra=extra)  # noqa: TRY400 - told in full; where it was raised is ours
             await context.abort(code, _clipped(str(error)))
         except Exception:
-            log.exception("a bug in Driftline")
+            log.exception("a bug in Driftline", extra=log_context(_headers(context)))
             await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has it")
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -19,7 +19,7 @@ from driftline_serving.server.http.messages import (
     as_json,
     header_lines,
 )
-from driftline_serving.server.provenance import passed_on
+from driftline_serving.server.provenance import log_context, passed_on
 from driftline_serving.server.request import LARGE, Answered, InferRequest
 from driftline_serving.server.service import InferenceService
 from driftline_serving.server.tensors import Signature
@@ -87,7 +87,8 @@ class Routes:
         except ServingError as error:
             exchange.reply(self.told(error, request.headers))
         except Exception:
-            log.exception("%s %s", request.method, request.path)
+            context = log_context(request.headers)
+            log.exception("%s %s", request.method, request.path, extra=context)
             exchange.reply(as_error("internal error; the server's log has it", 500))
 
     def _about_model(self, target: _Target, request: Request, exchange: Exchange) -> None:
@@ -113,6 +114,8 @@ class Routes:
 
     def told(self, error: ServingError, headers: Mapping[str, str]) -> Response:
         """Return an error with what it has in common with an answer."""
+        if not isinstance(error, RequestError | UnavailableError):
+            log.error("%s", error, extra=log_context(headers))
         response = failure(error)
         response.headers += self.about + _passed_on(headers)
         return response
@@ -142,7 +145,6 @@ def failure(error: ServingError) -> Response:
         return as_error(str(error), 503, RETRY_AFTER)
     if isinstance(error, RequestError):
         return as_error(str(error), error.status)
-    log.error("%s", error)
     return as_error(str(error), 500)
 
 
