@@ -8,7 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from driftline_api.names import ARM_HEADER, EPOCH_HEADER, PREDICTION_ID_HEADER, RECEIPT_HEADER
+from driftline_api.names import (
+    ARM_HEADER,
+    EPOCH_HEADER,
+    PREDICTION_ID_HEADER,
+    RECEIPT_HEADER,
+    REQUEST_ID_HEADER,
+)
 from driftline_serving.receipt import MOST_PREDICTIONS
 from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.predictions import Predictions
@@ -16,7 +22,6 @@ from driftline_serving.server.request import Answered
 
 #: The request's parameter that asks for the same in the response's parameters.
 PARAMETER: Final = "driftline"
-REQUEST_ID: Final = "x-request-id"
 TRACE_PARENT: Final = "traceparent"
 TRACE_STATE: Final = "tracestate"
 
@@ -84,9 +89,9 @@ def passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     What is not well-formed is left out: to refuse an answer for it would help nobody.
     """
     kept: list[tuple[str, str]] = []
-    given = headers.get(REQUEST_ID)
+    given = headers.get(REQUEST_ID_HEADER)
     if given and _REQUEST_ID.fullmatch(given):
-        kept.append((REQUEST_ID, given))
+        kept.append((REQUEST_ID_HEADER, given))
     parent = headers.get(TRACE_PARENT)
     if parent and _PARENT.fullmatch(parent):
         kept.append((TRACE_PARENT, parent))
