@@ -32,7 +32,7 @@ EPOCH_HEADER: Final = "driftline-epoch"
 SLOT_HEADER: Final = "driftline-slot"
 #: On a request that repeats one that was answered before: it is told nowhere, and counts nowhere.
 REPLAY_HEADER: Final = "driftline-replay"
-#: A client's own name for its request.
+#: A client's own name for its request; comes back with the answer.
 REQUEST_ID_HEADER: Final = "x-request-id"
 #: Response headers that the model server sets.
 PREDICTION_ID_HEADER: Final = "driftline-prediction-id"

@@ -8,6 +8,7 @@ from driftline_api.names import (
     ARM_HEADER,
     EPOCH_HEADER,
     REPLAY_HEADER,
+    REQUEST_ID_HEADER,
     SLOT_HEADER,
 )
 from driftline_serving.server.observation import Finished
@@ -16,8 +17,6 @@ from driftline_serving.server.tensors import Array
 from driftline_serving.tap.records import Batch, Stamp, Tensors
 from driftline_serving.tap.writer import TapSettings, Writer
 
-#: A client's own name for its request.
-_REQUEST_ID: Final = "x-request-id"
 #: Characters of a header that are told.
 MOST_CHARACTERS: Final = 256
 _MOST_DIGITS: Final = 18
@@ -87,7 +86,7 @@ class Tap:
 def batch_of(calls: Sequence[_Call]) -> Batch:
     """Return what is told of these calls."""
     ids, headers, received, seconds, statuses, requests, results = zip(*calls, strict=True)
-    request_ids = [each.get(_REQUEST_ID, "") for each in headers]
+    request_ids = [each.get(REQUEST_ID_HEADER, "") for each in headers]
     if max(map(len, request_ids)) > MOST_CHARACTERS:
         request_ids = [each[:MOST_CHARACTERS] for each in request_ids]
     return Batch(
