@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import sys
+import threading
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 JSON: Final = "json"
 TEXT: Final = "text"
@@ -54,9 +55,13 @@ def configure(kind: str, level: str, worker: int | None = None) -> None:
         handler.setFormatter(logging.Formatter(text))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    sys.excepthook = lambda kind, error, trace: logging.getLogger("driftline_serving").critical(
-        "a bug in Driftline", exc_info=(kind, error, trace)
-    )
+    sys.excepthook = lambda *what: _tell_bug(what)
+    threading.excepthook = lambda bug: _tell_bug((bug.exc_type, bug.exc_value, bug.exc_traceback))
+
+
+def _tell_bug(what: Any) -> None:
+    """Log what Python else writes on stderr by itself, in many lines."""
+    logging.getLogger("driftline_serving").critical("a bug in Driftline", exc_info=what)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-level",
         type=str.upper,
         choices=LEVELS,
-        default=(os.environ.get("DRIFTLINE_LOG_LEVEL") or "INFO").upper(),
+        default=_level(os.environ.get("DRIFTLINE_LOG_LEVEL", "")),
         help="least serious records to write (or DRIFTLINE_LOG_LEVEL; default: %(default)s)",
     )
+
+
+def _level(wanted: str) -> str:
+    return wanted.upper() if wanted.upper() in LEVELS else "INFO"
