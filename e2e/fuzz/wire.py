@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from driftline_serving.server.http.connection import Limits
+from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.service import Bounds, Identity, InferenceService
 from driftline_serving.server.tensors import Array, Datatype, Signature, TensorSpec
@@ -132,7 +133,8 @@ def house() -> House:
     async def begin() -> None:
         service.serve(Echo(), Trial(joins=True, reason="", fixed=1e-6, per_row=0.0))
         settings = HttpSettings(host="127.0.0.1", port=0, limits=LIMITS)
-        await HttpTransport(service, settings).start()
+        routes = Routes(service, LIMITS.body_bytes)
+        await HttpTransport(routes, settings, lambda: False).start()
 
     loop.run_until_complete(begin())
     return House(loop, errors)

@@ -34,6 +34,8 @@ def server(model_dir: Path) -> Iterator[str]:
         "--host=127.0.0.1",
         "--port=0",
         "--grpc-port=0",
+        "--admin-port=0",
+        "--workers=1",
         "--drain-seconds=0",
     ]
     command += [f"--termination-log={model_dir / 'log'}"]
@@ -50,7 +52,7 @@ def _port_once_ready(process: "subprocess.Popen[str]") -> int:
     log = []
     for line in process.stderr:
         log.append(line)
-        if " ready: iris" in line:
+        if "ready: 1 of 1 workers" in line:
             return int(re.findall(r"listening on port (\d+)", "".join(log))[0])
     pytest.fail("".join(log))
 

@@ -2,10 +2,15 @@
 
 import re
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from driftline_operator.router.outcomes import LATENCY, OUTCOMES, PREFIX
 from driftline_operator.shell.metrics import Metrics
+from driftline_serving.server.board import Board
+from driftline_serving.server.crew import Crew
+from driftline_serving.server.exposition import PREFIX as PREFIX_OF_SERVERS
+from driftline_serving.server.exposition import Exposition
+from driftline_serving.server.measures import CODES, PLACES
 from tests.docs.pages import DOCS
 
 PAGE = (DOCS / "reference" / "metrics.md").read_text()
@@ -24,7 +29,19 @@ def scraped() -> set[str]:
 
 
 def test_every_metric_of_the_operator_is_documented_and_no_other() -> None:
-    assert {name for name in NAMED if name.startswith("driftline_")} == scraped()
+    ours = {name for name in NAMED if name.startswith("driftline_")}
+    assert {name for name in ours if not name.startswith(PREFIX_OF_SERVERS)} == scraped()
+
+
+def test_every_metric_of_the_model_servers_is_documented_and_no_other() -> None:
+    crew = Crew(Board.create(1, PLACES), lambda _number, _late: 0)
+    registry = CollectorRegistry()
+    registry.register(Exposition(crew, {"model": "m"}))
+    text = generate_latest(registry).decode()
+    families = set(re.findall(r"^# TYPE (\w+) \w+$", text, re.MULTILINE))
+    assert {name for name in NAMED if name.startswith(PREFIX_OF_SERVERS)} == families
+    codes = {code for every in CODES.values() for code in every.values()}
+    assert {code for code in codes if f"`{code}`" not in PAGE} == set()
 
 
 def test_the_routers_series_are_documented() -> None:

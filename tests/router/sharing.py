@@ -10,9 +10,11 @@ from pathlib import Path
 
 import uvloop
 
+from driftline_serving.server.board import Board
 from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.transport import HttpSettings
-from driftline_serving.server.run import ServeSettings, serve
+from driftline_serving.server.measures import PLACES
+from driftline_serving.server.run import Place, ServeSettings, serve
 from driftline_serving.server.service import Bounds, Identity
 
 
@@ -25,10 +27,16 @@ def settings(name: str, directory: str, http_port: str, grpc_port: str) -> Serve
         bounds=Bounds(),
         http=HttpSettings(host=host, port=int(http_port), shared=True),
         grpc=GrpcSettings(host=host, port=int(grpc_port), shared=True),
-        termination_log=Path(directory) / f"{name}.log",
     )
+
+
+def place() -> Place:
+    """Return where a worker stands that has no supervisor: it is taken to be ready."""
+    board = Board.create(1, PLACES)
+    board.is_ready = True
+    return Place(board=board, desk=board.desks[0], late=False)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    sys.exit(uvloop.run(serve(settings(*sys.argv[1:]))))
+    uvloop.run(serve(settings(*sys.argv[1:]), place()))

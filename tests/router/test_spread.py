@@ -60,7 +60,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
 
         def are_ready() -> bool:
             logs = [(tmp_path / f"{name}.err").read_text() for name in WORKERS]
-            return all("ready" in log for log in logs)
+            return all("loaded: m;" in log for log in logs)
 
         await eventually("four workers", are_ready, within=60)
         await eventually("ready", router.ready)

@@ -49,6 +49,7 @@ class Server:
         self.log = log
         self.port = 0
         self.grpc_port = 0
+        self.admin_port = 0
 
     @property
     def address(self) -> str:
@@ -58,6 +59,19 @@ class Server:
     def grpc_address(self) -> str:
         return f"127.0.0.1:{self.grpc_port}"
 
+    @property
+    def workers(self) -> list[int]:
+        """Their process ids."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    @property
+    def worker(self) -> int:
+        """The only one's process id."""
+        (worker,) = self.workers
+        return worker
+
     def call(
         self,
         method: str,
@@ -66,14 +80,27 @@ class Server:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection(self.address, timeout=60)
+        return self._call(self.port, method, path, body, headers)
+
+    def _call(self, port: int, *request: Any) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
-            return exchange(connection, method, path, body, headers)
+            return exchange(connection, *request)
         finally:
             connection.close()
 
     def get(self, path: str) -> Answer:
         return self.call("GET", path)
+
+    def admin(self, path: str) -> Answer:
+        """GET from the supervisor."""
+        return self._call(self.admin_port, "GET", path)
+
+    def samples(self) -> dict[str, float]:
+        """All that /metrics shows, by name and labels as they stand there."""
+        lines = self.admin("/metrics").content.decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
 
     def infer(self, request: object, headers: Mapping[str, str] | None = None) -> Answer:
         """POST a request to the model, as JSON unless it is bytes already."""
@@ -119,13 +146,14 @@ class Setup:
 
 @contextmanager
 def serving(directory: Path, onnx: bytes, setup: Setup | None = None) -> Iterator[Server]:
-    """Serve a model under the name `m` until the block ends."""
+    """Serve a model under the name `m`, by one worker unless told, until the block ends."""
     setup = setup or Setup()
     (directory / "model.onnx").write_bytes(onnx)
     process = subprocess.Popen(
         [
             *PROGRAM, "serve", "--model-name", "m", "--model-dir", str(directory),
-            "--host", "127.0.0.1", "--port", "0", "--grpc-port", "0", "--drain-seconds", "0.3",
+            "--host", "127.0.0.1", "--port", "0", "--grpc-port", "0", "--admin-port", "0",
+            "--workers", "1", "--drain-seconds", "0.3",
             "--termination-log", str(directory / "termination-log"), *setup.arguments,
         ],
         stderr=subprocess.PIPE,
@@ -151,9 +179,12 @@ def serving(directory: Path, onnx: bytes, setup: Setup | None = None) -> Iterato
 
 
 def _find_port(server: Server) -> bool:
-    found = re.search(r"listening on port (\d+)(?: and, for gRPC, (\d+))?;", "".join(server.log))
+    told = r"listening on port (\d+)(?: and, for gRPC, (\d+))?; metrics on (\d+)"
+    found = re.search(told, "".join(server.log))
     if found:
-        server.port, server.grpc_port = int(found[1]), int(found[2] or 0)
+        server.port, server.grpc_port, server.admin_port = (
+            int(port or 0) for port in found.groups()
+        )
     return found is not None
 
 
@@ -166,9 +197,5 @@ def until(done: Callable[[], bool], what: str, seconds: float = 30) -> None:
 
 
 def is_busy(server: Server) -> bool:
-    """It has used CPU time of late: the request came through."""
-    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    before = int(stat[11])
-    time.sleep(0.1)
-    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(stat[11]) - before >= 5
+    """A request to infer has come through, and is not answered yet."""
+    return server.samples()["driftline_server_in_flight"] >= 1

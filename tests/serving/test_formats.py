@@ -179,7 +179,19 @@ def test_the_reason_is_left_for_the_operator(tmp_path: Path) -> None:
     where = ["--model-dir", str(tmp_path), "--termination-log", str(log)]
 
     ended = subprocess.run(
-        [*PROGRAM, "serve", "--model-name", "m", "--port", "0", "--grpc-port", "0", *where],
+        [
+            *PROGRAM,
+            "serve",
+            "--model-name",
+            "m",
+            "--port",
+            "0",
+            "--grpc-port",
+            "0",
+            "--admin-port",
+            "0",
+            *where,
+        ],
         timeout=60,
         check=False,
     )

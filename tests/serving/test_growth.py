@@ -22,7 +22,7 @@ NOISE = 1_000_000
 
 def resident(server: Server) -> int:
     """Bytes of memory that the process has."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    status = Path(f"/proc/{server.worker}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found
     return int(found[1]) * 1024

@@ -276,4 +276,4 @@ async def test_calls_of_both_transports_are_one_batch() -> None:
 def test_without_grpc_nothing_of_it_is_there(tmp_path: Path) -> None:
     with serving(tmp_path, onnx_models.pair_adder(), Setup(arguments=("--no-grpc",))) as server:
         assert server.grpc_port == 0
-        assert "cygrpc" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert "cygrpc" not in Path(f"/proc/{server.worker}/maps").read_text()

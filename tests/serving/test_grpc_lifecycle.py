@@ -262,7 +262,9 @@ def test_connections_are_renewed_and_no_call_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_told(cancer: Server, tmp_path: Path) -> None:
-    setup = Setup(arguments=("--grpc-port", str(cancer.grpc_port)), wait_ready=False)
+    flag, port = "--grpc-port", cancer.grpc_port
+    setup = Setup(arguments=(flag, str(port)), wait_ready=False)
     with serving(tmp_path, onnx_models.cancer_onnx(), setup) as server:
         assert server.process.wait(30) == 1
-        until(lambda: any("cannot listen for gRPC" in line for line in server.log), "it is told")
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in server.log[0]
+    assert f"choose another port with {flag}" in server.log[0]

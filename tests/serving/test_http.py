@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftline_serving.server.http.connection import Limits
+from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.service import Bounds, Identity, InferenceService, Phase
 
@@ -77,7 +78,9 @@ async def open_house(connections: int = 100) -> AsyncIterator[House]:
     settings = HttpSettings(
         host="127.0.0.1", port=0, connections=connections, limits=LIMITS, finish_seconds=1
     )
-    transport = HttpTransport(service, settings)
+    transport = HttpTransport(
+        Routes(service, LIMITS.body_bytes), settings, lambda: service.phase is Phase.DRAINING
+    )
     house = House(await transport.start(), transport, service)
     try:
         yield house

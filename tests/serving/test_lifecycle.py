@@ -93,8 +93,9 @@ def test_a_directory_without_a_model_names_what_is_there(tmp_path: Path) -> None
     (tmp_path / ".driftline").mkdir()
     log = tmp_path / "termination-log"
     command = [*PROGRAM, "serve", "--model-name", "m", "--model-dir", str(tmp_path)]
+    ports = ["--port", "0", "--grpc-port", "0", "--admin-port", "0"]
     ended = subprocess.run(
-        [*command, "--port", "0", "--grpc-port", "0", "--termination-log", str(log)],
+        [*command, *ports, "--termination-log", str(log)],
         timeout=60,
         check=False,
     )
@@ -123,7 +124,7 @@ def test_sigterm_loses_no_request_and_ends_with_zero(tmp_path: Path) -> None:
             assert slow.result().status == 200
         assert {answer.status for answer in answers} == {200}
         assert server.process.wait(30) == 0
-        until(lambda: server.log[-1].endswith("stopped\n"), "the log says so")
+        until(lambda: json.loads(server.log[-1])["message"] == "stopped", "the log says so")
 
 
 def _ask(server: Server, answers: list[Answer], enough: threading.Event) -> None:

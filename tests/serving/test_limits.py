@@ -50,7 +50,7 @@ def trickle(connection: socket.socket, piece: bytes) -> bytes:
 
 def ticks(server: Server) -> int:
     """CPU time that the process has used."""
-    stat = Path(f"/proc/{server.process.pid}/stat").read_text()
+    stat = Path(f"/proc/{server.worker}/stat").read_text()
     return int(stat.rsplit(")", 1)[1].split()[11])
 
 

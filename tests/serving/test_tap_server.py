@@ -159,7 +159,7 @@ async def test_everyone_who_was_answered_is_told_before_the_end(tmp_path: Path) 
             assert await asyncio.to_thread(server.process.wait, 30) == 0
             await told.until(lambda: told.accounts_for(200), "all is told")
     assert told.seen == 200
-    assert "tap: 200 inferences sent, 0 dropped\n" in "".join(server.log)
+    assert "tap: 200 inferences sent, 0 dropped" in "".join(server.log)
 
 
 def test_a_path_that_no_socket_can_have_is_refused_at_once(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_path_that_no_socket_can_have_is_refused_at_once(tmp_path: Path) -> No
 
 def resident(server: Server) -> int:
     """Bytes of memory."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    status = Path(f"/proc/{server.worker}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 

@@ -70,7 +70,7 @@ def _driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) ->
 
 def _serve(start: Start, extras: tuple[Extra, ...]) -> Command:
     where = ["--model-name", "m", "--model-dir", str(start.directory), "--port", str(start.port)]
-    where += ["--host", "127.0.0.1", "--grpc-port", "0"]
+    where += ["--host", "127.0.0.1", "--grpc-port", "0", "--admin-port", "0"]
     more = ["--cpus", "1", "--drain-seconds", "0", "--termination-log", f"{start.directory}/end"]
     added = [argument for extra in extras for argument in extra.arguments(start)]
     named = ["env", "DRIFTLINE_REVISION=m-0123456789", f"DRIFTLINE_DIGEST=sha256:{'0' * 64}"]

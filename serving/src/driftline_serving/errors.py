@@ -4,8 +4,10 @@
     |-- RequestError          the client's mistake: a 4xx that says what was expected
     |-- UnavailableError      not just now: the queue is full, or the model is still loading
     |-- InferenceError        the model itself failed on a request that was well formed
-    `-- ArtifactError         terminal: a person must change the artifact, its place or the rights
-        `-- TransientError    retried until the time is up; then it is told like its parent
+    |-- ArtifactError         terminal: a person must change the artifact, its place or the rights
+    |   `-- TransientError    retried until the time is up; then it is told like its parent
+    |-- ListenError           the server's port is not to be had
+    `-- WorkerError           a worker ended, and with it the server must
 
 An `ArtifactError` carries the reason that the operator shows on the Model.
 """
@@ -54,3 +56,21 @@ class TransientError(ArtifactError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.ARTIFACT_UNREACHABLE, message)
+
+
+class ListenError(ServingError):
+    """Somebody else listens there, or we may not."""
+
+
+class WorkerError(ServingError):
+    """A worker ended in a way that ends the server.
+
+    Attributes:
+        code: to end with.
+        left: what the worker left as its reason, as for `termination`; may be empty.
+    """
+
+    def __init__(self, message: str, code: int, left: bytes) -> None:
+        super().__init__(message)
+        self.code = code
+        self.left = left

@@ -15,16 +15,23 @@ log = logging.getLogger(__name__)
 
 def leave_failure(path: Path, error: ArtifactError) -> None:
     """Leave the reason and the message of `error`."""
-    log.error("%s: %s", error.reason, error)
-    _leave(path, {"reason": error.reason.value, "message": _shorten(str(error))})
+    leave(path, failure(error))
+
+
+def failure(error: ArtifactError) -> dict[str, str | int]:
+    """Return what is left of an error."""
+    return {"reason": error.reason.value, "message": _shorten(str(error))}
 
 
 def leave_resolved(path: Path, digest: str, size: int) -> None:
     """Leave what an artifact was found to be; size in bytes."""
-    _leave(path, {"digest": digest, "size": size})
+    leave(path, {"digest": digest, "size": size})
 
 
-def _leave(path: Path, content: dict[str, str | int]) -> None:
+def leave(path: Path, content: dict[str, str | int]) -> None:
+    """Leave a message, and log it if it tells of a failure."""
+    if "reason" in content:
+        log.error("%s: %s", content["reason"], content["message"])
     try:
         path.write_text(json.dumps(content, ensure_ascii=False))
     except OSError as error:

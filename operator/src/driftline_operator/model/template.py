@@ -28,6 +28,8 @@ FETCHER: Final = "fetcher"
 RESOLVER: Final = "resolver"
 PORT: Final = 8080
 GRPC_PORT: Final = 9000
+#: Of our own server: health of all its workers, and their metrics.
+ADMIN_PORT: Final = 8081
 #: Distroless images know it as "nonroot"; any uid that is not root would do.
 USER: Final = 65_532
 #: A pod that ends keeps answering until routers have heard: DNS keeps an answer for up to 5 s
@@ -222,7 +224,8 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
         program = _foreign(runtime.container)
     else:
         program = _own(runtime.onnx or OnnxRuntime(), identity, images)
-    ports = {"http": http_port(spec), "grpc": grpc_port(spec)}
+    admin = None if runtime.container else ADMIN_PORT
+    ports = {"http": http_port(spec), "grpc": grpc_port(spec), "admin": admin}
     env = {"DRIFTLINE_REVISION": identity.revision, "DRIFTLINE_DIGEST": pinned.digest}
     if spec.signature:
         env[SIGNATURE_VARIABLE] = signature_text(spec.signature)
@@ -237,7 +240,7 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             *program.get("volumeMounts", ()),
         ],
-        **_probes(),
+        **_probes("admin" if admin else "http"),
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}},
         "securityContext": _confined(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -265,7 +268,7 @@ def grpc_port(spec: ModelSpec) -> int | None:
 def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any]:
     threads = ["--threads", str(onnx.threads)] if onnx.threads else []
     what = ["--model-name", identity.model, "--model-dir", MODEL_DIR]
-    where = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT)]
+    where = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT), "--admin-port", str(ADMIN_PORT)]
     return {
         "image": images.serving,
         "imagePullPolicy": images.pull_policy,
@@ -284,14 +287,14 @@ def _foreign(container: ContainerRuntime) -> dict[str, Any]:
     }
 
 
-def _probes() -> dict[str, Any]:
-    """Return when a container is started, ready and alive.
+def _probes(port: str) -> dict[str, Any]:
+    """Return when a container is started, ready and alive, as it says on a port.
 
     Until it has been ready once nobody asks whether it is alive: a large model may load for
     minutes, and a foreign server may answer nothing meanwhile.
     """
-    ready = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "timeoutSeconds": 2}
-    live = {"httpGet": {"path": "/v2/health/live", "port": "http"}, "timeoutSeconds": 5}
+    ready = {"httpGet": {"path": "/v2/health/ready", "port": port}, "timeoutSeconds": 2}
+    live = {"httpGet": {"path": "/v2/health/live", "port": port}, "timeoutSeconds": 5}
     return {
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": START_SECONDS},
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 2},

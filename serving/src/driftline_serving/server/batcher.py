@@ -102,6 +102,11 @@ class Batcher:
             self._loop.call_soon(self._turn)
         self._arrived.setdefault(self._kind_of(call), []).append(call)
 
+    @property
+    def waiting(self) -> int:
+        """Calls for which there was no thread yet."""
+        return sum(map(len, self._waiting.values()))
+
     def drop_dead(self) -> None:
         """End the waiting calls that nobody waits for any more, so that they free their places."""
         live = {kind: self._live(calls) for kind, calls in self._waiting.items()}

@@ -1,36 +1,43 @@
-"""`driftline-serving serve`: from arguments and environment to a running server."""
+"""From arguments and environment to what a worker is to do."""
 
 import argparse
-import logging
-import os
 import socket
+import sys
 from collections.abc import Mapping
-
-import uvloop
+from functools import partial
+from pathlib import Path
 
 from driftline_api.names import SIGNATURE_VARIABLE
-from driftline_serving.server.cpu import usable_cpus
+from driftline_serving.server.example import Listening, welcome
 from driftline_serving.server.grpc.settings import GrpcSettings
 from driftline_serving.server.http.connection import Limits
 from driftline_serving.server.http.transport import HttpSettings
-from driftline_serving.server.run import ServeSettings, serve
+from driftline_serving.server.run import ServeSettings
 from driftline_serving.server.service import Bounds, Identity
 
 
-def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Serve until told to stop; returns the exit code."""
-    settings = ServeSettings(
+def settings_of(
+    arguments: argparse.Namespace, runs: int, environ: Mapping[str, str]
+) -> ServeSettings:
+    """Return a worker's settings.
+
+    Args:
+        arguments: What `options` read, with the ports that the supervisor has found.
+        runs: Of the model, at a time.
+        environ: The environment.
+    """
+    return ServeSettings(
         identity=Identity(
             model=arguments.model_name,
             revision=environ.get("DRIFTLINE_REVISION", ""),
             digest=environ.get("DRIFTLINE_DIGEST", ""),
             pod_ip=_pod_ip(environ),
         ),
-        model_dir=arguments.model_dir,
+        model_dir=Path(arguments.model_dir),
         signature=environ.get(SIGNATURE_VARIABLE, ""),
         threads=arguments.threads,
         bounds=Bounds(
-            runs=max(1, (arguments.cpus or usable_cpus()) // arguments.threads),
+            runs=runs,
             waiting=arguments.max_queue,
             seconds=arguments.request_seconds,
             json_bytes=arguments.max_json_bytes,
@@ -38,24 +45,28 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         drain_seconds=arguments.drain_seconds,
         http=_http(arguments),
         grpc=_grpc(arguments) if arguments.grpc else None,
-        tap=arguments.tap,
-        termination_log=arguments.termination_log,
-        keys=arguments.keys,
+        tap=Path(arguments.tap) if arguments.tap else None,
+        keys=Path(arguments.keys) if arguments.keys else None,
+        greet=partial(_greet, arguments) if getattr(arguments, "example", False) else None,
     )
-    return uvloop.run(_serve(settings))
 
 
-async def _serve(settings: ServeSettings) -> int:
-    """Serve, then leave without waiting for threads: nobody is there for what they compute."""
-    code = await serve(settings)
-    logging.shutdown()
-    os._exit(code)
+def _greet(arguments: argparse.Namespace, metadata: Mapping[str, object]) -> None:
+    where = Listening(
+        host=arguments.host,
+        http=arguments.port,
+        grpc=arguments.grpc_port if arguments.grpc else None,
+        admin=arguments.admin_port,
+    )
+    sys.stdout.write(welcome(metadata, where))
+    sys.stdout.flush()
 
 
 def _http(arguments: argparse.Namespace) -> HttpSettings:
     return HttpSettings(
         host=arguments.host,
         port=arguments.port,
+        shared=True,
         connections=arguments.max_connections,
         limits=Limits(
             body_bytes=arguments.max_body_bytes,
@@ -70,6 +81,7 @@ def _grpc(arguments: argparse.Namespace) -> GrpcSettings:
     return GrpcSettings(
         host=arguments.host,
         port=arguments.grpc_port,
+        shared=True,
         body_bytes=arguments.max_body_bytes,
         connections=arguments.max_connections,
         connection_seconds=arguments.grpc_connection_seconds,

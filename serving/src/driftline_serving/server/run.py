@@ -1,23 +1,26 @@
-"""The model server's life: listen, load, be ready, drain, leave."""
+"""One worker's life: listen, load, be ready, drain, leave."""
 
 import asyncio
 import gc
 import logging
-import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from driftline_serving import termination
-from driftline_serving.errors import ArtifactError
 from driftline_serving.server import engine
+from driftline_serving.server.board import Board, Desk, State
 from driftline_serving.server.engine import OnnxEngine
 from driftline_serving.server.grpc.settings import GrpcSettings
+from driftline_serving.server.heartbeat import beating
+from driftline_serving.server.http.routes import Routes
 from driftline_serving.server.http.transport import HttpSettings, HttpTransport
 from driftline_serving.server.keyring import Keyring
-from driftline_serving.server.service import Bounds, Identity, InferenceService
+from driftline_serving.server.measures import Measures
+from driftline_serving.server.service import Bounds, Identity, InferenceService, Phase
 from driftline_serving.server.signature import load_signature
+from driftline_serving.server.stopping import stop_signal
 from driftline_serving.server.trial import Trial, try_out
 from driftline_serving.tap.observer import Tap
 from driftline_serving.tap.writer import TapSettings
@@ -48,7 +51,21 @@ class ServeSettings:
     grpc: GrpcSettings | None = field(default_factory=GrpcSettings)
     #: The Unix socket of who is told every call; None: nobody.
     tap: Path | None = None
-    termination_log: Path = termination.DEFAULT_PATH
+    #: Is told, once the server is ready, what it knows of its model.
+    greet: Callable[[Mapping[str, object]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a worker stands among the others.
+
+    Attributes:
+        late: the others answer already, so nobody may be sent here before the model is there.
+    """
+
+    board: Board
+    desk: Desk
+    late: bool
 
 
 class Transport(Protocol):
@@ -61,42 +78,68 @@ class Transport(Protocol):
         """Listen no more, and let requests in flight finish."""
 
 
-async def serve(settings: ServeSettings) -> int:
-    """Serve until SIGTERM; returns the exit code.
+async def serve(settings: ServeSettings, place: Place) -> None:
+    """Serve until SIGTERM.
 
-    It listens before the model is loaded, so that the liveness probe can tell a slow load from a
-    dead process.
+    The first workers listen before the model is loaded, so that clients are told what goes on.
+
+    Raises:
+        ArtifactError: the model cannot be served.
     """
-    stop = _stop_signal()
+    stop = stop_signal()
     keyring = Keyring(settings.keys, settings.identity.revision)
     keyring.refresh()
     watching = asyncio.create_task(keyring.watch())
-    service = InferenceService(settings.identity, settings.bounds, keyring)
+    service = InferenceService(
+        settings.identity, settings.bounds, keyring, is_whole=lambda: place.board.is_ready
+    )
+    measures = Measures(place.desk.counters)
+    service.observers.append(measures)
+    service.refused = measures.refused
     transports = _transports(service, settings)
     tap = _tap(service, settings.tap)
-    try:
-        ports = [str(await transport.start()) for transport in transports]
-        where = " and, for gRPC, ".join(ports)
-        log.info("listening on port %s; loading %s", where, settings.model_dir)
-        if await _load(service, settings, stop):
-            await stop.wait()
-            await _drain(service, settings)
-    except ArtifactError as error:
-        termination.leave_failure(settings.termination_log, error)
-        return 1
-    finally:
-        service.drain()
-        watching.cancel()
-        await asyncio.gather(*(transport.stop() for transport in transports))
-        service.close()
-        if tap:
-            await tap.close()
-    log.info("stopped")
-    return 0
+    async with beating(service, place.desk, measures, lambda: _dropped(tap)):
+        try:
+            if not place.late:
+                await _listen(transports, place.desk)
+            if await _load(service, settings, stop, measures):
+                if place.late:
+                    await _listen(transports, place.desk)
+                place.desk.state = State.READY
+                _greet_once_ready(service, settings)
+                await stop.wait()
+                place.desk.state = State.LEAVING
+                await _drain(service, settings)
+        finally:
+            service.drain()
+            watching.cancel()
+            await asyncio.gather(*(transport.stop() for transport in transports))
+            service.close()
+            if tap:
+                await tap.close()
+
+
+async def _listen(transports: Sequence[Transport], desk: Desk) -> None:
+    for transport in transports:
+        await transport.start()
+    desk.state = State.LISTENING
+
+
+def _greet_once_ready(service: InferenceService, settings: ServeSettings) -> None:
+    greet, model = settings.greet, service.identity.model
+
+    def greet_once() -> None:
+        nonlocal greet
+        if service.is_ready and greet:
+            told, greet = greet, None
+            told(service.model_metadata(model, None))
+
+    service.watch(greet_once)
 
 
 def _transports(service: InferenceService, settings: ServeSettings) -> Sequence[Transport]:
-    http = HttpTransport(service, settings.http)
+    routes = Routes(service, settings.http.limits.body_bytes)
+    http = HttpTransport(routes, settings.http, lambda: service.phase is Phase.DRAINING)
     if settings.grpc is None:
         return (http,)
     from driftline_serving.server.grpc.transport import (  # noqa: PLC0415 - spares 13 MB without
@@ -117,19 +160,29 @@ def _tap(service: InferenceService, path: Path | None) -> Tap | None:
     return tap
 
 
-async def _load(service: InferenceService, settings: ServeSettings, stop: asyncio.Event) -> bool:
+def _dropped(tap: Tap | None) -> int:
+    return tap.writer.queue.dropped if tap else 0
+
+
+async def _load(
+    service: InferenceService, settings: ServeSettings, stop: asyncio.Event, measures: Measures
+) -> bool:
     """Load the model and serve it; False if SIGTERM came first."""
+    began = time.monotonic()
     loading = asyncio.ensure_future(asyncio.to_thread(_loaded, settings))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not stopping.cancel():
+        # What came of it is of no interest to anybody, and asyncio else tells of it.
+        loading.add_done_callback(lambda done: done.cancelled() or done.exception())
         return False
     model, trial, signature = loading.result()
     gc.collect()
     gc.freeze()  # what is here now stays: a collection that walks it all holds up every request
+    measures.loaded(time.monotonic() - began)
     service.serve(model, trial, signature)
     batches = "joined" if trial.joins else "not joined"
-    log.info("ready: %s; requests are %s: %s", service.identity.model, batches, trial.reason)
+    log.info("loaded: %s; requests are %s: %s", service.identity.model, batches, trial.reason)
     return True
 
 
@@ -146,13 +199,4 @@ def _loaded(settings: ServeSettings) -> tuple[OnnxEngine, Trial, "ModelSignature
 
 async def _drain(service: InferenceService, settings: ServeSettings) -> None:
     service.drain()
-    log.info("draining: not ready, and taking requests for %g s more", settings.drain_seconds)
     await asyncio.sleep(settings.drain_seconds)
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop

@@ -92,6 +92,7 @@ class InferenceService:
         bounds: What is taken on.
         keyring: Signs receipts; by default there are none.
         now: The clock, Unix nanoseconds.
+        is_whole: Whether all of the server is ready, where this is a part of it.
     """
 
     def __init__(
@@ -100,17 +101,21 @@ class InferenceService:
         bounds: Bounds,
         keyring: Keyring | None = None,
         now: Callable[[], int] = time.time_ns,
+        is_whole: Callable[[], bool] | None = None,
     ) -> None:
         self.identity = identity
         self.phase = Phase.LOADING
         self.bounds = bounds
         self.observers: list[Observer] = []
         self.provenance = Provenance(identity.headers, keyring or Keyring(None, ""))
+        #: Is told, with protocol and status, of requests that never become inference calls.
+        self.refused: Callable[[str, int], None] = lambda _protocol, _status: None
         self.about: Mapping[str, str] = {
             "model_name": identity.model,
             "model_version": identity.version,
         }
         self.now = now
+        self._is_whole = is_whole or (lambda: self.phase is Phase.READY)
         self._pod = pod_hash(identity.pod_ip)
         self._random = RandomBits()
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
@@ -121,8 +126,13 @@ class InferenceService:
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Have `changed` called whenever the phase has changed."""
+        """Have `changed` called whenever the phase, or `is_ready`, has changed."""
         self._watchers.append(changed)
+
+    def tell(self) -> None:
+        """Let those who watch look again."""
+        for changed in self._watchers:
+            changed()
 
     def serve(
         self, engine: Engine, trial: Trial, signature: "ModelSignature | None" = None
@@ -149,7 +159,12 @@ class InferenceService:
     @property
     def is_ready(self) -> bool:
         """Whether requests should be sent here."""
-        return self.phase is Phase.READY
+        return self._is_whole()
+
+    @property
+    def holds(self) -> tuple[int, int]:
+        """Requests inside, and how many of these wait for a run."""
+        return self._inside, self._batcher.waiting if self._batcher else 0
 
     def server_metadata(self) -> dict[str, object]:
         """What `GET /v2` says."""
@@ -243,8 +258,7 @@ class InferenceService:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        for changed in self._watchers:
-            changed()
+        self.tell()
 
     def _find(self, model: str, version: str | None) -> Engine:
         self.check_model(model, version)

@@ -78,7 +78,11 @@ class Methods:
         service, headers = self._service, _headers(context)
         question = MessageQuestion(data, headers, service)
         context.set_trailing_metadata((*self._about, *passed_on(headers)))
-        abandon = service.infer(service.identity.model, None, question)
+        try:
+            abandon = service.infer(service.identity.model, None, question)
+        except ServingError as error:
+            service.refused(question.protocol, error.status)
+            raise
         try:
             result = await question.result
         finally:

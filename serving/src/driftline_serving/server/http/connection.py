@@ -77,6 +77,9 @@ class Answering(Protocol):
     def refuse(self, request: Request) -> Response | None:
         """Return the response to a request of which only the headers are known, if it is known."""
 
+    def refused(self, request: Request | None, status: int) -> None:
+        """Take note of a request that is refused; None: before its headers were known."""
+
 
 class Members(Protocol):
     """All connections, as one of them sees the others."""
@@ -307,6 +310,8 @@ class Connection(asyncio.Protocol):
         is_head = self._reading.headed and self._parser.get_method() == b"HEAD"
         exchange = Exchange(self, is_head, closes=True)
         self._exchanges.append(exchange)
+        known = self._reading if self._reading.headed else None
+        self._answering.refused(known, response.status)
         exchange.reply(response)
 
     def _expect(self, seconds: float) -> None:

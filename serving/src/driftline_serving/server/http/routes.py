@@ -75,6 +75,11 @@ class Routes:
         takes = ", ".join(allowed)
         return as_error(f"{path} takes {takes}, not {request.method}", 405, {"allow": takes})
 
+    def refused(self, request: Request | None, status: int) -> None:
+        """See `connection.Answering`."""
+        if request is None or request.path == self._infer_path or _is_infer(request.path):
+            self.service.refused(_Question.protocol, status)
+
     def answer(self, request: Request, exchange: Exchange) -> None:
         """See `connection.Answering`."""
         try:
@@ -85,10 +90,12 @@ class Routes:
             elif target := _target(request.path):
                 self._about_model(target, request, exchange)
         except ServingError as error:
+            self.refused(request, error.status)
             exchange.reply(self.told(error, request.headers))
         except Exception:
             context = log_context(request.headers)
             log.exception("%s %s", request.method, request.path, extra=context)
+            self.refused(request, 500)
             exchange.reply(as_error("internal error; the server's log has it", 500))
 
     def _about_model(self, target: _Target, request: Request, exchange: Exchange) -> None:
@@ -222,6 +229,11 @@ def _target(path: str) -> _Target | None:
         case [model, "versions", version, "infer" | "ready" as verb]:
             return _Target(model=model, version=version, verb=verb)
     return None
+
+
+def _is_infer(path: str) -> bool:
+    target = _target(path)
+    return target is not None and target.verb == "infer"
 
 
 def _json_length(value: str) -> int:

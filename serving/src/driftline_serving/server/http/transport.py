@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from driftline_serving.server.http.connection import Connection, Limits
-from driftline_serving.server.http.routes import Routes
-from driftline_serving.server.service import InferenceService, Phase
+from driftline_serving.server.http.connection import Answering, Connection, Limits
 
 _BACKLOG = 1024
 #: Seconds between two looks at the deadlines of all connections.
@@ -28,13 +27,21 @@ class HttpSettings:
 
 
 class HttpTransport:
-    """The listener and its connections."""
+    """The listener and its connections.
 
-    def __init__(self, service: InferenceService, settings: HttpSettings) -> None:
+    Args:
+        answering: Decides what requests are answered with.
+        settings: Where to listen and what to bound.
+        is_draining: Whether clients on kept connections are told to come back on another one.
+    """
+
+    def __init__(
+        self, answering: Answering, settings: HttpSettings, is_draining: Callable[[], bool]
+    ) -> None:
         self._limits = settings.limits
-        self._service = service
+        self._answering = answering
         self._settings = settings
-        self._routes = Routes(service, settings.limits.body_bytes)
+        self._is_draining = is_draining
         self._connections: set[Connection] = set()
         self._admitted = 0
         self._server: asyncio.Server | None = None
@@ -48,8 +55,8 @@ class HttpTransport:
 
     @property
     def draining(self) -> bool:
-        """Whether clients on kept connections are told to come back on another one."""
-        return self._service.phase is Phase.DRAINING
+        """See `connection.Members`."""
+        return self._is_draining()
 
     def enter(self, connection: Connection) -> bool:
         """See `connection.Members`."""
@@ -72,7 +79,7 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         settings = self._settings
         self._server = await loop.create_server(
-            lambda: Connection(self._routes, self),
+            lambda: Connection(self._answering, self),
             settings.host,
             settings.port,
             backlog=_BACKLOG,
