@@ -45,20 +45,22 @@ def _keys(start: Start) -> Command:
     return ["--keys", str(directory)]
 
 
-def _tap(start: Start) -> Command:
-    return ["--tap", _socket(start)]
+def tapping(start: Start) -> Command:
+    """Tell the server of the tap's reader, who may or may not be there."""
+    return ["--tap", socket_of(start)]
 
 
 def _reader(start: Start) -> list[Beside]:
-    watch = [sys.executable, "-m", "driftline_serving.tap.watch", _socket(start)]
+    watch = [sys.executable, "-m", "driftline_serving.tap.watch", socket_of(start)]
     return [Beside(command=watch, proof='"seen":[1-9]')]
 
 
-def _socket(start: Start) -> str:
+def socket_of(start: Start) -> str:
+    """Return where the tap's reader listens."""
     return str(start.directory / "tap.sock")
 
 
 RECEIPTS: Final = Extra(arguments=_keys)
-TAP: Final = Extra(arguments=_tap, beside=_reader)
+TAP: Final = Extra(arguments=tapping, beside=_reader)
 #: What is switched on.
 EXTRAS: Final = (RECEIPTS, TAP)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from e2e.bench.process import DiedError
 from e2e.bench.report import Figure
-from e2e.bench.serving import answers, compare, load
+from e2e.bench.serving import answers, compare, load, tap
 from e2e.bench.serving.case import TREES, Case
 from e2e.bench.serving.environments import python_version, version_of
 from e2e.bench.serving.load import LoadError
@@ -77,7 +78,10 @@ def measure(wanted: Wanted, tell: Tell) -> tuple[list[Figure], str]:
                     if server.takes(case) and (case.name, server.name) not in seen.failed:
                         tell(f"{case.name}: {server.name}, run {turn + 1} of {wanted.runs}")
                         _try(server, case, cpus, wanted.seconds, seen)
-    return compare.figures_of(seen), compare.sections(seen, versions)
+        tell("what the tap costs")
+        trees = [case for case in made if case.name == TREES]
+        costs = [tap.figures(case, cpus, wanted.runs, wanted.seconds) for case in trees]
+    return [*compare.figures_of(seen), *chain(*costs)], compare.sections(seen, versions)
 
 
 def _try(server: Server, case: Case, cpus: Cpus, seconds: int, seen: compare.Seen) -> None:

@@ -57,7 +57,8 @@ class Server:
         return Post(headers=JSON, body=row.json)
 
 
-def _driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> Server:
+def driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> Server:
+    """Return ours, with these."""
     return Server(
         name=name,
         command=lambda start: _serve(start, extras),
@@ -108,9 +109,9 @@ def _script(python: Path, module: str, start: Start) -> Command:
 
 
 SERVERS: Final = (
-    _driftline(OURS, EXTRAS),
-    _driftline(BARE, ()),
-    _driftline(ONE_BY_ONE, EXTRAS, single=True),
+    driftline(OURS, EXTRAS),
+    driftline(BARE, ()),
+    driftline(ONE_BY_ONE, EXTRAS, single=True),
     Server(
         name=PLAIN,
         command=lambda start: _script(python_of(""), "plain", start),
