@@ -20,7 +20,7 @@ CODES: Final[Mapping[str, Mapping[int, str]]] = {
         200: "OK",
         400: "INVALID_ARGUMENT",
         404: "NOT_FOUND",
-        413: "RESOURCE_EXHAUSTED",
+        413: "INVALID_ARGUMENT",
         499: "CANCELLED",
         500: "INTERNAL",
         503: "UNAVAILABLE",
@@ -53,7 +53,9 @@ class Distribution:
 REQUESTS: Final = {
     label: place
     for place, label in enumerate(
-        (protocol, code) for protocol, codes in CODES.items() for code in (*codes.values(), OTHER)
+        (protocol, code)
+        for protocol, codes in CODES.items()
+        for code in dict.fromkeys((*codes.values(), OTHER))
     )
 }
 HTTP_SECONDS: Final = Distribution(sum=len(REQUESTS), bounds=DURATIONS)
