@@ -11,6 +11,7 @@ from driftline_serving.server.tensors import Array, Datatype
 from driftline_serving.tap.encode import Payload
 from driftline_serving.tap.layout import Source
 from driftline_serving.tap.portions import Allowance, portions
+from driftline_serving.tap.queue import Waiting
 from driftline_serving.tap.records import NOBODY, Batch, Inference, Omitted, Stamp, Tensors
 
 SOURCE = Source(worker="0123456789abcdef", about={"model": "m", "revision": "r-1"})
@@ -45,6 +46,10 @@ inferences = st.builds(
 
 def a_batch(told: Sequence[Inference]) -> Batch:
     return Batch._make(zip(*told, strict=True)) if told else NOBODY
+
+
+def waiting(told: Sequence[Inference], size: int = 1000) -> Waiting:
+    return Waiting(count=len(told), size=lambda: size, batch=lambda: a_batch(told))
 
 
 def payloads(told: Sequence[Inference], rate: float = 1e12) -> list[Payload]:

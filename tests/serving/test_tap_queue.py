@@ -1,6 +1,7 @@
 """What waits to be told is bounded, and so is what is told of large tensors."""
 
 import sys
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -8,22 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_serving.server.tensors import Array, Datatype
+from driftline_serving.tap import portions as cut
 from driftline_serving.tap.decode import decode
 from driftline_serving.tap.encode import Payload
 from driftline_serving.tap.layout import Counters
-from driftline_serving.tap.portions import LARGEST, SMALL, Allowance, portions
+from driftline_serving.tap.portions import LARGEST, SMALL, Allowance
 from driftline_serving.tap.queue import Queue, Room
 from driftline_serving.tap.records import Inference, Omitted, Tensors
-from tests.serving.tap_frames import SOURCE, a_batch, an_inference, inferences, payloads, same
+from driftline_serving.tap.size import held_bytes
+from tests.serving.tap_frames import (
+    SOURCE,
+    a_batch,
+    an_inference,
+    inferences,
+    payloads,
+    same,
+    waiting,
+)
 
 
 def opened(frames: list[Payload]) -> list[Inference]:
     whole = [decode(each.header(Counters()) + each.content) for each in frames]
     return [inference for frame in whole for inference in frame.inferences()]
-
-
-def a_frame(number: int, count: int, size: int) -> Payload:
-    return Payload(count=count, head=number, content=bytes(size), checksum=0)
 
 
 @given(
@@ -33,32 +40,38 @@ def a_frame(number: int, count: int, size: int) -> Payload:
     st.integers(),
 )
 def test_the_oldest_give_way_and_everyone_is_accounted_for(
-    frames: list[tuple[int, int]], count: int, size: int, taking: int
+    portions: list[tuple[int, int]], count: int, size: int, taking: int
 ) -> None:
     queue, taken = Queue(Room(count=count, size=size)), []
-    for number, (rows, length) in enumerate(frames):
-        queue.put(a_frame(number, rows, length))
+    for number, (rows, length) in enumerate(portions):
+        queue.put(waiting([an_inference(number)] * rows, length))
         assert queue.count <= count
         assert queue.size <= size
-        if taking >> number & 1 and (frame := queue.take()):
-            taken.append(frame)
-    while (frame := queue.take()) is not None:
-        taken.append(frame)
-    numbers = [frame.head for frame in taken]
+        if taking >> number & 1 and (some := queue.take()):
+            taken.append(some)
+    while (some := queue.take()) is not None:
+        taken.append(some)
+    numbers = [UUID(each.batch().ids[0]).int for each in taken]
     assert numbers == sorted(numbers)
-    assert numbers[-1:] == [len(frames) - 1][: len(frames)]
-    assert queue.offered == sum(rows for rows, _ in frames)
-    assert queue.offered == queue.dropped + sum(frame.count for frame in taken)
+    assert numbers[-1:] == [len(portions) - 1][: len(portions)]
+    assert queue.offered == sum(rows for rows, _ in portions)
+    assert queue.offered == queue.dropped + sum(each.count for each in taken)
     assert (queue.count, queue.size) == (0, 0)
 
 
 def test_what_is_given_up_is_dropped() -> None:
     queue = Queue(Room())
-    queue.put(a_frame(0, 3, 10))
-    queue.give_up(2)
-    assert (queue.offered, queue.dropped) == (5, 2)
+    queue.put(waiting([an_inference()] * 3))
     queue.clear()
-    assert (queue.offered, queue.dropped, queue.count, queue.size) == (5, 5, 0, 0)
+    assert (queue.offered, queue.dropped, queue.count, queue.size) == (3, 3, 0, 0)
+
+
+def test_a_view_counts_as_what_it_keeps_from_being_freed() -> None:
+    body = bytes(1000)
+    assert held_bytes(np.frombuffer(memoryview(body)[8:16], np.int64).reshape(1, 1)) == 1000
+    assert held_bytes(np.zeros((64, 2), np.float32)[3:4]) == 8
+    words = np.array(["word" * 100, ""], dtype=object)
+    assert held_bytes(words) > 400
 
 
 @given(st.lists(inferences, max_size=5))
@@ -129,7 +142,7 @@ def test_only_so_much_is_told_of_large_inferences_in_a_second() -> None:
 
     def told(count: int) -> int:
         image = an_inference()._replace(inputs={"image": floats(0.25)})
-        found = opened(list(portions(a_batch([image] * count), SOURCE, allowance)))
+        found = opened(list(cut.portions(a_batch([image] * count), SOURCE, allowance)))
         assert len(found) == count
         assert all(isinstance(each.outputs["label"], np.ndarray) for each in found)
         return sum(isinstance(each.inputs["image"], np.ndarray) for each in found)
@@ -145,7 +158,7 @@ def test_only_so_much_is_told_of_large_inferences_in_a_second() -> None:
 def test_small_inferences_are_told_however_many_there_are() -> None:
     allowance = Allowance(rate=1, clock=lambda: 0.0)
     many = [an_inference(number, rows=1 + number % 2) for number in range(1000)]
-    found = opened(list(portions(a_batch(many), SOURCE, allowance)))
+    found = opened(list(cut.portions(a_batch(many), SOURCE, allowance)))
     assert all(same(*pair) for pair in zip(found, many, strict=True))
 
 

@@ -14,7 +14,7 @@ from driftline_serving.tap.frame import Frame
 from driftline_serving.tap.queue import Room
 from driftline_serving.tap.reader import Reader
 from driftline_serving.tap.writer import TapSettings, Writer
-from tests.serving.tap_frames import a_batch, an_inference, same
+from tests.serving.tap_frames import an_inference, same, waiting
 from tests.serving.tap_readers import Told, dragging, listening
 
 SMALL = Room(count=500, size=10_000_000)
@@ -41,7 +41,8 @@ async def writing(
 
 
 def offer(writer: Writer, first: int, last: int, rows: int = 1) -> None:
-    writer.tell(a_batch([an_inference(number, rows) for number in range(first, last)]))
+    told = [an_inference(number, rows) for number in range(first, last)]
+    writer.tell(waiting(told, size=(1000 + 20 * rows) * len(told)))
 
 
 async def flow(writer: Writer, first: int, last: int, rows: int = 1) -> None:
@@ -212,7 +213,7 @@ async def test_what_cannot_be_written_takes_nothing_else_with_it(
     told = Told()
     async with listening(path, told), writing(path) as writer:
         await told.until(lambda: bool(told.frames), "it is connected")
-        writer.tell(a_batch([an_inference()._replace(inputs={"x": np.zeros(1, np.complex64)})]))
+        writer.tell(waiting([an_inference()._replace(inputs={"x": np.zeros(1, np.complex64)})]))
         await told.until(lambda: told.frames[-1].counters.dropped == 1, "it is told as dropped")
         offer(writer, 1, 3)
         await told.until_seen(2)

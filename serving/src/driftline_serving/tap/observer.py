@@ -13,13 +13,19 @@ from driftline_api.names import (
 )
 from driftline_serving.server.observation import Finished
 from driftline_serving.server.request import InferRequest
-from driftline_serving.server.tensors import Array
+from driftline_serving.server.tensors import Array, WantedOutput
+from driftline_serving.tap.queue import Waiting
 from driftline_serving.tap.records import Batch, Stamp, Tensors
+from driftline_serving.tap.size import held_bytes, values_bytes
 from driftline_serving.tap.writer import TapSettings, Writer
 
 #: Characters of a header that are told.
 MOST_CHARACTERS: Final = 256
 _MOST_DIGITS: Final = 18
+_NOTHING: Final[Mapping[str, Array]] = {}
+#: What Python takes for a call, and for an array beside its values.
+_CALL_BYTES: Final = 1024
+_ARRAY_BYTES: Final = 256
 
 #: Prediction id, headers, received, seconds, status, request, results. A tuple without names, which
 #: is made for every call while others wait.
@@ -33,9 +39,8 @@ _Said: TypeAlias = tuple[str | None, str | None, str | None]
 class Tap:
     """Is told of every call by the server; see `server.observation.Observer`.
 
-    A call is kept as it is for a few milliseconds, so that what it keeps from being freed is little
-    more than what the server had in hand anyway. Then it is written down, whether or not somebody
-    listens: as bytes it is small and its size is known, and it concerns no garbage collector.
+    A call is kept as it is until others have joined it. What is told of them is made of many at a
+    time, and only once the reader takes it: that is most of the work.
 
     Attributes:
         writer: has the counts of what was told.
@@ -43,9 +48,10 @@ class Tap:
 
     def __init__(self, settings: TapSettings) -> None:
         self.writer = Writer(settings)
-        self._flush_seconds = settings.flush_seconds
+        self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._calls: list[_Call] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Look for the reader from now on."""
@@ -63,9 +69,10 @@ class Tap:
         """See `Observer`: keep the call, unless it was a replay."""
         if REPLAY_HEADER in call.headers:
             return
-        if not self._calls:
-            self._loop.call_later(self._flush_seconds, self._flush)
-        self._calls.append(
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._settings.flush_seconds, self._flush)
+        calls = self._calls
+        calls.append(
             (
                 call.prediction_id,
                 call.headers,
@@ -76,29 +83,47 @@ class Tap:
                 call.results,
             )
         )
+        if len(calls) >= self._settings.flush_count:
+            self._flush()
 
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         calls, self._calls = self._calls, []
         if calls:
-            self.writer.tell(batch_of(calls))
+            self.writer.tell(waiting(calls))
 
 
-def batch_of(calls: Sequence[_Call]) -> Batch:
-    """Return what is told of these calls."""
+def waiting(calls: Sequence[_Call]) -> Waiting:
+    """Return what is kept of these calls until they are told: nothing whose size is not known."""
     ids, headers, received, seconds, statuses, requests, results = zip(*calls, strict=True)
-    request_ids = [each.get(REQUEST_ID_HEADER, "") for each in headers]
-    if max(map(len, request_ids)) > MOST_CHARACTERS:
-        request_ids = [each[:MOST_CHARACTERS] for each in request_ids]
-    return Batch(
-        ids=ids,
-        request_ids=request_ids,
-        stamps=_stamps(headers),
-        received_us=[each // 1000 for each in received],
-        latency_us=[int(each * 1e6) for each in seconds],
-        statuses=statuses,
-        inputs=[{} if each is None else each.inputs for each in requests],
-        outputs=_outputs(requests, results),
-    )
+    request_ids = [each.get(REQUEST_ID_HEADER, "")[:MOST_CHARACTERS] for each in headers]
+    stamps = _stamps(headers)
+    inputs = [_NOTHING if each is None else each.inputs for each in requests]
+    wanted = [() if each is None else each.outputs for each in requests]
+
+    def batch() -> Batch:
+        return Batch(
+            ids=ids,
+            request_ids=request_ids,
+            stamps=stamps,
+            received_us=[each // 1000 for each in received],
+            latency_us=[int(each * 1e6) for each in seconds],
+            statuses=statuses,
+            inputs=inputs,
+            outputs=_outputs(wanted, results),
+        )
+
+    return Waiting(count=len(calls), size=lambda: _held(inputs, results), batch=batch)
+
+
+def _held(inputs: Sequence[Mapping[str, Array]], results: Sequence[Sequence[Array]]) -> int:
+    """Return about how many bytes these keep from being freed."""
+    taken = [held_bytes(array) for each in inputs for array in each.values()]
+    given = [values_bytes(array) for each in results for array in each]
+    arrays = len(taken) + len(given)
+    return sum(taken) + sum(given) + _CALL_BYTES * len(inputs) + _ARRAY_BYTES * arrays
 
 
 def _stamps(headers: Sequence[Mapping[str, str]]) -> Sequence[Stamp]:
@@ -128,9 +153,8 @@ def _number(text: str | None) -> int | None:
 
 
 def _outputs(
-    requests: Sequence[InferRequest | None], results: Sequence[Sequence[Array]]
+    wanted: Sequence[Sequence[WantedOutput]], results: Sequence[Sequence[Array]]
 ) -> list[Tensors]:
-    wanted = [() if each is None else each.outputs for each in requests]
     if wanted.count(wanted[0]) == len(wanted) and all(results):
         names = [each.name for each in wanted[0]]
         return [dict(zip(names, each, strict=True)) for each in results]

@@ -1,7 +1,6 @@
 """Cuts what there is to tell into frames, and leaves out what is too large for them."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -9,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from driftline_serving.server.tensors import Array
 from driftline_serving.tap import columns
 from driftline_serving.tap.encode import Payload, encode
 from driftline_serving.tap.layout import MOST_ROWS, Source
 from driftline_serving.tap.records import Batch, Omitted, Tensors
+from driftline_serving.tap.size import is_text, values_bytes
 
 #: Bytes of an inference's tensors that are always told.
 SMALL: Final = 16 * 1024
@@ -72,7 +71,7 @@ def _size_of_each(group: columns.Group) -> float:
     """Return the bytes of each inference's tensors; infinity where they are not all the same."""
     both = (*group.inputs.values(), *group.outputs.values())
     sizes: list[float] = [
-        math.inf if _is_text(each.tensors[0]) else _bytes(each.tensors[0]) for each in both
+        math.inf if is_text(each.tensors[0]) else values_bytes(each.tensors[0]) for each in both
     ]
     return sum(sizes)
 
@@ -81,7 +80,7 @@ def _fitted(
     inputs: Tensors, outputs: Tensors, allowance: Allowance
 ) -> tuple[Tensors, Tensors, int]:
     """Return the tensors, the largest of them left out if need be, and how many bytes are left."""
-    sizes = sorted(map(_bytes, (*inputs.values(), *outputs.values())))
+    sizes = sorted(map(values_bytes, (*inputs.values(), *outputs.values())))
     most = allowance.of(sum(sizes))
     beyond = (size for size, total in zip(sizes, accumulate(sizes), strict=True) if total > most)
     if not (limit := next(beyond, 0)):
@@ -93,18 +92,7 @@ def _fitted(
 def _below(limit: int, tensors: Tensors) -> Tensors:
     return {
         name: Omitted(columns.DATATYPES[each.dtype], each.shape)
-        if isinstance(each, np.ndarray) and _bytes(each) >= limit
+        if isinstance(each, np.ndarray) and values_bytes(each) >= limit
         else each
         for name, each in tensors.items()
     }
-
-
-def _bytes(tensor: Array | Omitted) -> int:
-    """Return how many bytes the values take; of strings, as many as Python takes for them."""
-    if isinstance(tensor, Omitted):
-        return 0
-    return tensor.nbytes + (sum(map(sys.getsizeof, tensor.flat)) if _is_text(tensor) else 0)
-
-
-def _is_text(tensor: Array | Omitted) -> bool:
-    return isinstance(tensor, np.ndarray) and tensor.dtype == object

@@ -9,16 +9,17 @@ import contextlib
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from driftline_serving.tap.encode import encode
+from driftline_serving.tap.encode import Payload, encode
 from driftline_serving.tap.layout import Counters, Source
 from driftline_serving.tap.portions import Allowance, portions
-from driftline_serving.tap.queue import Queue, Room
-from driftline_serving.tap.records import NOBODY, Batch
+from driftline_serving.tap.queue import Queue, Room, Waiting
+from driftline_serving.tap.records import NOBODY
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class TapSettings:
         about: what is served, for the reader.
         room: what waits at most.
         flush_seconds: for which the first inference of a frame waits for others.
+        flush_count: how many are not kept waiting.
         retry_seconds: between attempts to reach a reader: the first, and the longest.
         close_seconds: for which the reader may take what still waits at the end.
     """
@@ -42,7 +44,8 @@ class TapSettings:
     path: Path
     about: Mapping[str, str] = field(default_factory=dict)
     room: Room = field(default_factory=Room)
-    flush_seconds: float = 0.005
+    flush_seconds: float = 0.01
+    flush_count: int = 128
     retry_seconds: tuple[float, float] = (0.1, 1.0)
     close_seconds: float = 2.0
 
@@ -66,6 +69,7 @@ class Writer:
         self._pause = settings.retry_seconds[0]
         self._allowance = Allowance()
         self._nothing = self._frame = encode(NOBODY, (), self._source)
+        self._frames: deque[Payload] = deque()
         self._left = memoryview(b"")
         self._told: int | None = None
         self._idle = False
@@ -76,18 +80,14 @@ class Writer:
         """Look for the reader from now on."""
         self._connect()
 
-    def tell(self, batch: Batch) -> None:
+    def tell(self, some: Waiting) -> None:
         """Have the reader told of these inferences, as soon as it takes it."""
-        left = batch.length
-        try:
-            for frame in portions(batch, self._source, self._allowance):
-                self.queue.put(frame)
-                left -= frame.count
-        except Exception:
-            log.exception("a bug in Driftline: %d inferences are not told", left)
-            self.queue.give_up(left)
         if self._idle:
+            self.queue.offered += some.count
+            self._frames += self._framed(some)
             self._write()
+        else:
+            self.queue.put(some)
 
     async def close(self) -> None:
         """Let a reader who is there take what waits, for a while; then end."""
@@ -100,8 +100,9 @@ class Writer:
                     await self._rested.wait()
         self._disconnect()
         self.queue.clear()
-        self.queue.dropped += self._frame.count
+        self.queue.dropped += sum(frame.count for frame in (self._frame, *self._frames))
         self._frame = self._nothing
+        self._frames.clear()
         log.info("tap: %d inferences sent, %d dropped", self.sent, self.queue.dropped)
 
     def _connect(self) -> None:
@@ -185,10 +186,24 @@ class Writer:
         """Begin the next frame; False if there is nothing to tell."""
         queue = self.queue
         if not self._frame.count:
-            self._frame = queue.take() or self._nothing
+            self._frame = self._next()
         if not self._frame.count and self._told == queue.dropped:
             return False
         counters = Counters(offered=queue.offered, dropped=queue.dropped, sent=self.sent)
         self._left = memoryview(self._frame.header(counters) + self._frame.content)
         self._told = queue.dropped
         return True
+
+    def _next(self) -> Payload:
+        """Return the next frame, or an empty one if nothing waits."""
+        while not self._frames and (some := self.queue.take()):
+            self._frames += self._framed(some)
+        return self._frames.popleft() if self._frames else self._nothing
+
+    def _framed(self, some: Waiting) -> list[Payload]:
+        try:
+            return list(portions(some.batch(), self._source, self._allowance))
+        except Exception:
+            log.exception("a bug in Driftline: %d inferences are not told", some.count)
+            self.queue.dropped += some.count
+            return []
