@@ -1,5 +1,7 @@
 """What clients counted is what /metrics shows, summed over workers."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,3 +90,12 @@ def test_who_went_away_is_counted_as_such(tmp_path: Path) -> None:
         until(lambda: server.samples()["driftline_server_in_flight"] == 1, "it runs")
         call.cancel()
         until(lambda: counted(server, "grpc") == {"CANCELLED": 1}, "it is counted")
+
+
+def test_what_nobody_was_told_of_is_counted_when_the_worker_ends(tmp_path: Path) -> None:
+    setup = Setup(arguments=("--tap", str(tmp_path / "nobody")))
+    with serving(tmp_path, onnx_models.cancer_onnx(), setup) as server:
+        for _ in range(5):
+            assert server.infer(rows(0, 1)).status == 200
+        os.kill(server.worker, signal.SIGTERM)
+        until(lambda: server.samples()["driftline_server_tap_dropped_total"] == 5, "it is told")
