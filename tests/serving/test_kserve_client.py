@@ -87,7 +87,9 @@ def test_health_and_metadata(kserve: KServe, cancer: Server, over: str) -> None:
     assert about["server"] == {
         "name": "driftline", "version": "0.1.0", "extensions": ["binary_tensor_data"],
     }  # fmt: skip
-    assert about["model"] == cancer.get("/v2/models/m").json
+    ours = cancer.get("/v2/models/m").json
+    del ours["parameters"]  # for which the client's form has no room
+    assert about["model"] == ours
 
 
 @BOTH
