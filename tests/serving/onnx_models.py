@@ -184,6 +184,22 @@ def pair_adder() -> bytes:
 
 
 @cache
+def pair_joiner() -> bytes:
+    """Puts two FP32 matrices side by side; fails in the runtime where their rows differ."""
+    matrices = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, 1])
+        for name, rows in (("a", "m"), ("b", "n"))
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Concat", ["a", "b"], ["both"], axis=1)],
+        "joiner",
+        matrices,
+        [helper.make_tensor_value_info("both", TensorProto.FLOAT, ["k", 2])],
+    )
+    return serialized(_model(graph))
+
+
+@cache
 def seven_only() -> bytes:
     """Says that it takes any number of values, but works with seven alone."""
     graph = helper.make_graph(

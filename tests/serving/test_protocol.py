@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -212,16 +213,24 @@ def test_a_bad_body_is_the_clients_mistake(
     assert cancer.infer(rows(0, 1)).status == 200
 
 
-def test_values_that_the_model_cannot_take_are_told(tmp_path: Path) -> None:
-    with serving(tmp_path, onnx_models.pair_adder()) as server:
-        lengths = {"a": 2, "b": 3}
+@pytest.mark.parametrize(
+    ("model", "row", "said"),
+    [
+        (onnx_models.pair_adder, [], "axis == 1"),
+        (onnx_models.pair_joiner, [1], "Non concat axis dimensions must match"),
+    ],
+)
+def test_values_that_the_model_cannot_take_are_told_without_its_source(
+    tmp_path: Path, model: Callable[[], bytes], row: list[int], said: str
+) -> None:
+    with serving(tmp_path, model()) as server:
         inputs = [
-            {"name": name, "datatype": "FP32", "shape": [length], "data": [0] * length}
-            for name, length in lengths.items()
+            {"name": name, "datatype": "FP32", "shape": [length, *row], "data": [0] * length}
+            for name, length in (("a", 2), ("b", 3))
         ]
         answer = server.infer({"inputs": inputs})
         assert answer.status == 400
-        assert answer.error.startswith("the model does not accept these values: axis == 1")
+        assert answer.error.startswith(f"the model does not accept these values: {said}")
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from driftline_api.model import Share
-from driftline_api.names import ARM_HEADER, EPOCH_HEADER, SLOT_HEADER
+from driftline_api.names import ARM_HEADER, EPOCH_HEADER, REPLAY_HEADER, SLOT_HEADER
 from driftline_operator.router.clusters import Protocol, canary_cluster, stable_cluster
 from driftline_operator.router.inputs import Routed
 from driftline_operator.router.listeners import MODEL_HEADER, REQUEST_TIMEOUT, ROUTES
@@ -41,7 +41,7 @@ def render_routes(routed: Sequence[Routed]) -> dict[str, Any]:
         "@type": ROUTE_CONFIGURATION,
         "name": ROUTES,
         "vhost_header": MODEL_HEADER,
-        "request_headers_to_remove": [MODEL_HEADER, "x-envoy-external-address"],
+        "request_headers_to_remove": [MODEL_HEADER, REPLAY_HEADER, "x-envoy-external-address"],
         "virtual_hosts": [_virtual_host(each) for each in routed],
     }
 

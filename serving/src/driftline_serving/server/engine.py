@@ -51,8 +51,9 @@ _LOAD_ERRORS = (
 )
 _FATAL_ONLY = 4
 _NO_MEMORY = re.compile(r"allocat|bad_alloc|out of memory", re.IGNORECASE)
-#: `/file.h:563 void onnxruntime::Function(...) ` at the start of an operator's words.
-_SOURCE_LOCATION = re.compile(r"^/\S+:\d+ .*?\) ")
+#: `/file.h:563 void onnxruntime::Function(...) ` or `file.h:133 Function ` at the start of an
+#: operator's words.
+_SOURCE_LOCATION = re.compile(r"^(/\S+:\d+ .*?\)|\S+\.(h|cc):\d+ \S+) ")
 
 
 class Engine(Protocol):
