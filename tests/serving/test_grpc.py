@@ -247,6 +247,7 @@ class Kept:
         self.replied = replied
         self.reply = replied.set_result
         self.abandon: Callable[[], None] | None = None
+        self.response: Response | None = None
 
 
 async def test_calls_of_both_transports_are_one_batch() -> None:

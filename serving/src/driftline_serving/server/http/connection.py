@@ -65,6 +65,7 @@ class Exchange:
     def reply(self, response: Response) -> None:
         """Answer; called once, in the loop."""
         self.response = response
+        self.abandon = None  # which leads back here: without it, nothing is left to be collected
         self.connection.flush()
 
 

@@ -117,7 +117,9 @@ class Routes:
         if "content-encoding" in headers:
             body.unpack = self._unpacker(headers["content-encoding"])
         question = _Question(self, body, headers, exchange)
-        exchange.abandon = self.service.infer(model, version, question)
+        abandon = self.service.infer(model, version, question)
+        if exchange.response is None:
+            exchange.abandon = abandon
 
     def told(self, error: ServingError, headers: Mapping[str, str]) -> Response:
         """Return an error with what it has in common with an answer."""
