@@ -124,7 +124,7 @@ def test_a_call_in_flight_outlives_the_listener(tmp_path: Path) -> None:
         stub_of(server) as stub,
         ThreadPoolExecutor(1) as pool,
     ):
-        slow = pool.submit(code_of, stub.ModelInfer, labour(8 * A_WHILE))
+        slow = pool.submit(code_of, stub.ModelInfer, labour(24 * A_WHILE))
         with channel_to(server) as channel:
             until(lambda: is_busy(server), "the call runs")
             server.terminate()

@@ -216,10 +216,12 @@ def test_the_supervisor_is_small_and_knows_no_model(cancer: Server) -> None:
     assert pss(cancer.process.pid) < 40 * MEGABYTE
 
 
-def test_an_idle_worker_with_trees_and_grpc_takes_little_memory(cancer: Server) -> None:
-    assert cancer.grpc_port
-    (worker,) = cancer.workers
-    assert pss(worker) <= 130 * MEGABYTE
+def test_an_idle_worker_with_trees_and_grpc_takes_little_memory(tmp_path: Path) -> None:
+    with serving(tmp_path, onnx_models.cancer_onnx()) as server:
+        assert server.grpc_port
+        assert server.infer(rows(0, 1)).status == 200
+        (worker,) = server.workers
+        assert pss(worker) <= 130 * MEGABYTE
 
 
 def pss(pid: int) -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from driftline_serving.server import engine
 from driftline_serving.server.board import Board, Desk, State
@@ -27,10 +27,6 @@ from driftline_serving.tap.writer import TapSettings
 
 if TYPE_CHECKING:  # pydantic is imported only for a model that has a signature
     from driftline_api.signature import ModelSignature
-
-#: Objects that are made, and still there, between two collections of garbage. An answered request
-#: leaves none; those that the tap keeps for a while would be walked again and again.
-_COLLECTED_EVERY: Final = 50_000
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +179,7 @@ async def _load(
     model, trial, signature = loading.result()
     gc.collect()
     gc.freeze()  # what is here now stays: a collection that walks it all holds up every request
+    gc.collect()  # and how much there is to collect is compared with what is here from now on
     gc.set_threshold(50_000)
     measures.loaded(time.monotonic() - began)
     service.serve(model, trial, signature)

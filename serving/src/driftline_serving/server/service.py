@@ -360,7 +360,7 @@ def _attempt(work: Callable[[], T]) -> T | ServingError:
     try:
         return work()
     except ServingError as error:
-        return error
+        return error.with_traceback(None)  # whose frames hold the call, and the call may hold it
     except Exception as error:
         log.exception("a bug in Driftline")
         return InferenceError(f"internal error: {type(error).__name__}")

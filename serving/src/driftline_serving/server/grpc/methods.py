@@ -88,7 +88,10 @@ class Methods:
         finally:
             abandon()
         if isinstance(result, ServingError):
-            raise result
+            try:
+                raise result
+            finally:
+                del result  # which would lead, by its traceback, back to here
         context.set_trailing_metadata((*question.told.items(), *passed_on(headers)))
         return result
 

@@ -141,6 +141,7 @@ class Connection(asyncio.Protocol):
         self._members.leave(self)
         self._deaf = self._silent = True
         self._abandon()
+        del self._parser  # which leads back here: without it, nothing is left to be collected
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`: a client that ends its side has gone, as far as can be told."""
