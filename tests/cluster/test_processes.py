@@ -31,6 +31,9 @@ def test_a_process_outlives_its_starters_session(tmp_path: Path) -> None:
     try:
         assert os.getsid(process.pid) == process.pid
         assert process.pid in children_of([os.getpid()])
+        deadline = time.monotonic() + 10
+        while not command_line(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)  # it is still becoming what it is to run
         assert command_line(process.pid) == ["sleep", "60"]
     finally:
         stop([process])
