@@ -41,7 +41,7 @@ docs: setup ## Build the pages into site/
 bench-operator: setup-cluster ## Measure the operator, with ratios
 	@$(RUN) e2e.bench operator
 
-bench-serving: setup ## Measure the model server, with ratios
+bench-serving: setup-cluster ## Measure the model server, with ratios
 	@$(RUN) e2e.bench serving
 
 lock: setup-go ## Pin Python and Go dependencies by hash

@@ -54,6 +54,7 @@ FOR_NATIVE_CLUSTER = (
     Package("mmdebstrap", "mmdebstrap"),
     Package("mount", "umount"),
     Package("openssl", "openssl"),
+    Package("python3-dev", "python3-config"),
     Package("procps", "ps"),
     Package("runc", "runc"),
     Package("socat", "socat"),

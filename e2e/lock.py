@@ -30,6 +30,7 @@ def lock_python(*more: str) -> None:
     for peer in PEERS:
         wanted = f"{peer}\nnumpy\nonnxruntime\norjson\n"
         _compile(f"bench-{peer}", "-", "-c", "requirements/serving.txt", stdin=wanted)
+    _compile("compile", "-", "-c", "requirements/dev.txt", stdin="mypy\nsetuptools\n")
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
     _compile("kserve", "-", stdin="kserve\n")

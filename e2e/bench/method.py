@@ -55,8 +55,8 @@ says requests/s, the 99th percentile of latency, and Driftline's requests/s as a
 load lasts longer where a server is so slow that some connections would not get two answers.
 
 **Answers are checked.** Before the load each row is asked alone, then 16 at a time; during it one
-every quarter of a second. All outputs must be those of ONNX Runtime within 1e-4 relative and 1e-5
-absolute. Who gives a wrong answer, or one that is no 2xx, has no figures, and is named.
+every second. All outputs must be those of ONNX Runtime within 1e-4 relative and 1e-5 absolute. Who
+gives a wrong answer, or one that is no 2xx, has no figures, and is named.
 
 **Memory** is the proportional set size (`smaps_rollup`) after the first answers, when nothing is
 asked; the bar is for the worker, the other rows are of all processes of a server.
@@ -76,8 +76,9 @@ at a time.
 
 **Driftline** runs with its defaults: everything validated, bounded, counted and identified, gRPC
 on. **Bare** is without what a cluster adds to each request: the receipt, and the tap with a reader.
-**One by one** is the first again, with a model whose first axis is fixed to 1, so that no requests
-are joined.
+**Interpreted** is the first as it runs from a checkout; in the image those of its modules are
+compiled that every request passes. **One by one** is the first again, with a model whose first axis
+is fixed to 1, so that no requests are joined.
 
 **aiohttp and ONNX Runtime** is the server that most people would write: uvloop, orjson, no
 validation, no limits, one request after the other.

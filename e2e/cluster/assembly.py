@@ -1,7 +1,7 @@
 """Images are built where their inputs are new, and named by what they were made of."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from e2e.cluster.layout import Layout
 from e2e.cluster.progress import step
 from e2e.cluster.recipes import (
     Recipe,
-    base_recipe,
+    arguments,
+    base_recipes,
     cluster_recipes,
     lay_context,
     project_recipes,
@@ -83,33 +84,35 @@ def assemble(layout: Layout, target: Target) -> dict[str, str]:
 
 def _assemble(layout: Layout, target: Target) -> dict[str, str]:
     refs: dict[str, str] = {}
-    base = ""
+    ours: dict[str, str] = {}
     if target.from_packages:
-        base = _ensure(layout, target, base_recipe(layout), base="")
+        for name, recipe in base_recipes(layout).items():
+            ours[name] = _ensure(layout, target, recipe, {})
     if target.loopback:
-        refs |= _build_each(layout, target, cluster_recipes(layout), base)
-    return refs | _build_each(layout, target, project_recipes(), base)
+        refs |= _build_each(layout, target, cluster_recipes(layout), ours)
+    return refs | _build_each(layout, target, project_recipes(), ours)
 
 
 def _build_each(
-    layout: Layout, target: Target, recipes: Iterable[Recipe], base: str
+    layout: Layout, target: Target, recipes: Iterable[Recipe], ours: Mapping[str, str]
 ) -> dict[str, str]:
-    return {recipe.part: _ensure(layout, target, recipe, base) for recipe in recipes}
+    return {recipe.part: _ensure(layout, target, recipe, ours) for recipe in recipes}
 
 
-def _ensure(layout: Layout, target: Target, recipe: Recipe, base: str) -> str:
-    version = tag(recipe, base)
+def _ensure(layout: Layout, target: Target, recipe: Recipe, ours: Mapping[str, str]) -> str:
+    version = tag(recipe, ours)
     ref = "/".join(part for part in (target.prefix, f"{recipe.name}:{version}") if part)
     if target.loopback and registry.holds(recipe.name, version):
         return ref
     log = layout.cache / "log" / f"image-{recipe.name}.log"
     log.unlink(missing_ok=True)
-    wheels = wheelhouse(layout, recipe.lock) if recipe.lock and target.from_packages else None
+    locks = recipe.locks if target.from_packages else ()
+    wheels = tuple(wheelhouse(layout, lock) for lock in locks)
     with step(f"build the image {recipe.name}", log=log):
         context = layout.cache / "context" / recipe.name
         _lay_afresh(recipe, context)
-        args = {"BASE": base} if recipe.based and base else {}
-        target.builder.build(Build(ref=ref, context=context, args=args, wheelhouse=wheels), log)
+        args = arguments(recipe, ours)
+        target.builder.build(Build(ref=ref, context=context, args=args, wheelhouses=wheels), log)
         shutil.rmtree(context)
         if target.push:
             target.builder.push(ref, log)

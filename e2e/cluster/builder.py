@@ -20,13 +20,13 @@ class Build:
         ref: what the result is called.
         context: the directory that the Dockerfile copies from; it holds the Dockerfile too.
         args: build arguments.
-        wheelhouse: packages to install from, so that the build needs no network.
+        wheelhouses: packages to install from, so that the build needs no network.
     """
 
     ref: str
     context: Path
     args: Mapping[str, str] = field(default_factory=dict)
-    wheelhouse: Path | None = None
+    wheelhouses: tuple[Path, ...] = ()
 
 
 class Builder(Protocol):
@@ -56,9 +56,11 @@ class Buildah:
             *("--timestamp=0", "--tls-verify=false", "--tag", build.ref),
             *_arguments(build.args),
         ]
-        if build.wheelhouse is not None:
-            offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
-            argv += ["--volume", f"{build.wheelhouse}:/wheels:ro", *_arguments(offline)]
+        if build.wheelhouses:
+            mounted = {each: f"/wheels/{each.parent.name}" for each in build.wheelhouses}
+            argv += [f"--volume={each}:{place}:ro" for each, place in mounted.items()]
+            offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": " ".join(mounted.values())}
+            argv += _arguments(offline)
         run([*argv, str(build.context)], log=log, remedy=REMEDY, environ=_temporary(self.store))
 
     def push(self, ref: str, log: Path) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.cluster import binaries
+from e2e.cluster import binaries, rootfs
 from e2e.cluster.cache import cached, digest_files
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.layout import Layout
-from e2e.cluster.rootfs import base_tar
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -25,16 +24,18 @@ class Recipe:
         name: of the image, without registry and tag.
         dockerfile: its Dockerfile.
         files: where in the build's context each file or directory stands.
-        lock: the packages that it installs.
+        locks: of the packages that it installs, or is built with.
         based: whether it stands on our base image, by `ARG BASE`.
+        compiled: whether it is built on our toolchain, by `ARG TOOLCHAIN`.
     """
 
     part: str
     name: str
     dockerfile: Path
     files: Mapping[str, Path] = field(default_factory=dict)
-    lock: Path | None = None
+    locks: tuple[Path, ...] = ()
     based: bool = False
+    compiled: bool = False
 
 
 def sources(recipe: Recipe) -> dict[str, Path]:
@@ -58,21 +59,34 @@ def lay_context(recipe: Recipe, target: Path) -> None:
         shutil.copy(source, copy)
 
 
-def tag(recipe: Recipe, base: str) -> str:
-    """Return the tag: a hash of the inputs and, for an image on our base, of the base's name."""
-    total = [base if recipe.based else ""]
+def arguments(recipe: Recipe, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return which of our images the Dockerfile is told of, by the names of its arguments."""
+    taken = {"BASE": recipe.based, "TOOLCHAIN": recipe.compiled}
+    return {name: ref for name, ref in ours.items() if taken[name]}
+
+
+def tag(recipe: Recipe, ours: Mapping[str, str]) -> str:
+    """Return the tag: a hash of the inputs, and of the names of our images that it is made of."""
+    total = [f"{name}={ref}" for name, ref in sorted(arguments(recipe, ours).items())]
     for place, source in sorted(sources(recipe).items()):
         total += [place, digest_files(source.parent, [source])]
     return digest_files(CHECKOUT, [], *total)
 
 
-def base_recipe(layout: Layout) -> Recipe:
-    """Return the image that the others stand on, from Debian's packages."""
+def base_recipes(layout: Layout) -> dict[str, Recipe]:
+    """Return what the others stand on and are built with, from Debian's packages, by argument."""
+    return {
+        "BASE": _from_debian("base", rootfs.archive(layout, "base")),
+        "TOOLCHAIN": _from_debian("toolchain", rootfs.archive(layout, "toolchain")),
+    }
+
+
+def _from_debian(part: str, archive: Path) -> Recipe:
     return Recipe(
-        part="base",
-        name="driftline-base",
+        part=part,
+        name=f"driftline-{part}",
         dockerfile=_dockerfile("base"),
-        files={"rootfs.tar": base_tar(layout)},
+        files={"rootfs.tar": archive},
     )
 
 
@@ -97,8 +111,14 @@ def cluster_recipes(layout: Layout) -> tuple[Recipe, ...]:
 def project_recipes() -> tuple[Recipe, ...]:
     """Return Driftline's images, and those of what it is used with."""
     return (
-        _python_image("operator", "operator/src/driftline_operator"),
-        _python_image("serving", "serving/src/driftline_serving", "serving/src/driftline_stats"),
+        _python_image("operator", ("operator",), "operator/src/driftline_operator"),
+        _python_image(
+            "serving",
+            ("serving", "compile"),
+            "serving/src/driftline_serving",
+            "serving/src/driftline_stats",
+            "serving/compile.py",
+        ),
         Recipe(
             part="router",
             name="envoy",
@@ -116,19 +136,16 @@ def project_recipes() -> tuple[Recipe, ...]:
     )
 
 
-def _python_image(name: str, *packages: str) -> Recipe:
-    lock = CHECKOUT / "requirements" / f"{name}.txt"
-    places = ("src/driftline_api", *packages)
+def _python_image(name: str, locks: tuple[str, ...], *sources: str) -> Recipe:
+    places = ("src/driftline_api", *sources, *(f"requirements/{lock}.txt" for lock in locks))
     return Recipe(
         part=name,
         name=f"driftline-{name}",
         dockerfile=_dockerfile(name),
-        files={
-            f"requirements/{name}.txt": lock,
-            **{place: CHECKOUT / place for place in places},
-        },
-        lock=lock,
+        files={place: CHECKOUT / place for place in places},
+        locks=tuple(CHECKOUT / "requirements" / f"{lock}.txt" for lock in locks),
         based=True,
+        compiled="compile" in locks,
     )
 
 

@@ -19,7 +19,7 @@ from driftline_serving.receipt import (
     Verifier,
     verify,
 )
-from driftline_serving.server.prediction_id import prediction_id
+from driftline_serving.server.prediction_id import PredictionIds
 from tests.serving.keys import a_key
 
 KEY = a_key()
@@ -58,7 +58,7 @@ def test_the_layout_is_the_documented_one() -> None:
 
 def test_the_time_is_that_of_the_prediction() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-    made = prediction_id(int(at.timestamp() * 1000), 5, 6)
+    made = PredictionIds(6)(int(at.timestamp() * 1000))
     assert verify(Signer(KEY, "").sign(made), [KEY]).time == at
 
 

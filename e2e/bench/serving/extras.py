@@ -1,7 +1,6 @@
 """What a cluster adds to the model server, and bare figures leave out: the one switch for it."""
 
 import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Final
 
 from driftline_api.keys import ID_BYTES, KEYS_FILE, SECRET_BYTES, new_key, render_keys
 from e2e.bench.serving.case import Command, Start
+from e2e.bench.serving.environments import python_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def tapping(start: Start) -> Command:
 
 
 def _reader(start: Start) -> list[Beside]:
-    watch = [sys.executable, "-m", "driftline_serving.tap.watch", socket_of(start)]
+    watch = [str(python_of("")), "-m", "driftline_serving.tap.watch", socket_of(start)]
     return [Beside(command=watch, proof='"seen":[1-9]')]
 
 

@@ -8,12 +8,15 @@ from typing import Final
 import orjson
 
 from e2e.bench.serving.case import Case, Command, Post, Row, Start
-from e2e.bench.serving.environments import python_of
+from e2e.bench.serving.environments import interpreter, python_of
 from e2e.bench.serving.extras import EXTRAS, Beside, Extra, nothing
+from e2e.compiled import compiled_for
+from e2e.environment import source_path
 
 OURS, PLAIN, MOSEC = "Driftline", "aiohttp and ONNX Runtime", "mosec"
 BARE, ONE_BY_ONE = f"{OURS}, bare", f"{OURS}, one by one"
-VARIANTS = (OURS, BARE, ONE_BY_ONE)
+INTERPRETED = f"{OURS}, interpreted"
+VARIANTS = (OURS, BARE, INTERPRETED, ONE_BY_ONE)
 
 JSON: Final = {"Content-Type": "application/json"}
 OCTETS: Final = {"Content-Type": "application/octet-stream"}
@@ -57,11 +60,13 @@ class Server:
         return Post(headers=JSON, body=row.json)
 
 
-def driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> Server:
+def driftline(
+    name: str, extras: tuple[Extra, ...], *, single: bool = False, compiled: bool = True
+) -> Server:
     """Return ours, with these."""
     return Server(
         name=name,
-        command=lambda start: _serve(start, extras),
+        command=lambda start: _serve(start, extras, compiled=compiled),
         beside=lambda start: [each for extra in extras for each in extra.beside(start)],
         encode_binary=extension,
         package="driftline" if name == OURS else "",
@@ -69,12 +74,14 @@ def driftline(name: str, extras: tuple[Extra, ...], *, single: bool = False) -> 
     )
 
 
-def _serve(start: Start, extras: tuple[Extra, ...]) -> Command:
+def _serve(start: Start, extras: tuple[Extra, ...], *, compiled: bool) -> Command:
     where = ["--model-name", "m", "--model-dir", str(start.directory), "--port", str(start.port)]
     where += ["--host", "127.0.0.1", "--grpc-port", "0", "--admin-port", "0"]
     more = ["--cpus", "1", "--drain-seconds", "0", "--termination-log", f"{start.directory}/end"]
     added = [argument for extra in extras for argument in extra.arguments(start)]
     named = ["env", "DRIFTLINE_REVISION=m-0123456789", f"DRIFTLINE_DIGEST=sha256:{'0' * 64}"]
+    sources = str(compiled_for(interpreter())) if compiled else source_path()
+    named.append(f"PYTHONPATH={sources}")
     return [*named, str(python_of("")), "-m", "driftline_serving", "serve", *where, *more, *added]
 
 
@@ -111,6 +118,7 @@ def _script(python: Path, module: str, start: Start) -> Command:
 SERVERS: Final = (
     driftline(OURS, EXTRAS),
     driftline(BARE, ()),
+    driftline(INTERPRETED, EXTRAS, compiled=False),
     driftline(ONE_BY_ONE, EXTRAS, single=True),
     Server(
         name=PLAIN,

@@ -120,7 +120,7 @@ class Batcher:
         """Return what calls have in common that may be joined; others are alone of their kind."""
         if not self._trial.joins or not call.rows:
             return id(call)
-        return call.outputs, tuple(call.inputs[name].shape[1:] for name in self._names)
+        return call.outputs, tuple([call.inputs[name].shape[1:] for name in self._names])
 
     def _turn(self) -> None:
         """Begin what one turn of the loop has received."""
@@ -200,8 +200,8 @@ def rows_of(inputs: Mapping[str, Array]) -> int:
     >>> rows_of({"a": np.zeros((3, 2)), "b": np.zeros(1)})
     0
     """
-    lengths = {array.shape[0] if array.shape else 0 for array in inputs.values()}
-    return lengths.pop() if len(lengths) == 1 else 0
+    lengths = [array.shape[0] if array.shape else 0 for array in inputs.values()]
+    return lengths[0] if lengths and lengths.count(lengths[0]) == len(lengths) else 0
 
 
 def run_together(engine: Engine, calls: Sequence[Call]) -> list[Results]:

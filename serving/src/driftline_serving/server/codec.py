@@ -173,7 +173,7 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _integer(text: str) -> float:
+def _integer(text: str) -> object:
     """Do the same for one without a fraction: beyond 64 bits, it is a double."""
     if len(text) <= _LONGEST_INTEGER and -(2**63) <= int(text) < 2**64:
         return int(text)

@@ -29,11 +29,11 @@ CODES: Final[Mapping[str, Mapping[int, str]]] = {
 #: As what any other is counted.
 OTHER: Final = "other"
 #: Seconds.
-DURATIONS: Final = (
+DURATIONS: Final[tuple[float, ...]] = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 #: Requests or rows in one run.
-SIZES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+SIZES: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +95,10 @@ class Measures:
 
     def finished(self, call: Answered) -> None:
         """Take note of an inference call that is over."""
-        self.refused(call.protocol, call.status)
-        _observe(self._places, SECONDS[call.protocol], call.seconds)
+        protocol, seconds, places = call.protocol, call.seconds, self._places
+        place = _REQUEST[protocol].get(call.status)
+        places[REQUESTS[protocol, OTHER] if place is None else place] += 1
+        _observe(places, SECONDS[protocol], seconds)
 
     def refused(self, protocol: str, status: int) -> None:
         """Take note of a request that never became an inference call."""

@@ -9,14 +9,15 @@ finds the pod that still remembers the prediction. 42 random bits a millisecond 
 import hashlib
 import ipaddress
 import os
+from collections.abc import Callable
 from uuid import UUID
 
-#: Random bits that `prediction_id` takes.
-RANDOM_BITS = 42
 _POD_BITS = 32
-_RAND_B_BITS = 62
-_RANDOM_BYTES = -(-RANDOM_BITS // 8)
-_POOL_BYTES = 512 * _RANDOM_BYTES
+#: Random hexadecimal digits of an id; of the one that also holds the variant, two bits count.
+_DIGITS = 11
+_POOL_BYTES = 512 * _DIGITS // 2
+#: That digit with the variant, which is 0b10, in its higher bits.
+_VARIANT = {f"{digit:x}": f"{0b1000 | digit & 0b11:x}" for digit in range(16)}
 
 
 def pod_hash(ip: str) -> int:
@@ -31,35 +32,36 @@ def pod_hash(ip: str) -> int:
     return int.from_bytes(hashlib.sha256(address.packed).digest()[: _POD_BITS // 8])
 
 
-def prediction_id(unix_ms: int, random: int, pod: int) -> str:
-    """Compose an id.
-
-    >>> prediction_id(0x0190_0000_0001, 0, 0xABCD)
-    '01900000-0001-7000-8000-00000000abcd'
+class PredictionIds:
+    """Makes ids for one pod: one for every request, while others wait.
 
     Args:
-        unix_ms: When the prediction was made.
-        random: `RANDOM_BITS` random bits.
         pod: What `pod_hash` says.
+        random: Returns random bytes, as `os.urandom` does. They are fetched in bulk: one call of
+            it costs as much as a whole id.
     """
-    rand_a, rand_b_high = divmod(random, 1 << (_RAND_B_BITS - _POD_BITS))
-    time, low = f"{unix_ms:012x}", f"{0b10 << 62 | rand_b_high << _POD_BITS | pod:016x}"
-    return f"{time[:8]}-{time[8:]}-7{rand_a:03x}-{low[:4]}-{low[4:]}"
 
+    def __init__(self, pod: int, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._pod = f"{pod:08x}"
+        self._random = random
+        self._digits, self._at = "", 0
+        self._ms, self._time = -1, ""
 
-class RandomBits:
-    """Random bits from the system, fetched in bulk: one call of it costs as much as a whole id."""
+    def __call__(self, unix_ms: int) -> str:
+        """Return a new id of a prediction that was made at this time.
 
-    def __init__(self) -> None:
-        self._pool, self._at = b"", 0
-
-    def __call__(self) -> int:
-        """Return `RANDOM_BITS` random bits."""
-        if self._at >= len(self._pool):
-            self._pool, self._at = os.urandom(_POOL_BYTES), 0
+        >>> PredictionIds(0xABCD, bytes)(0x0190_0000_0001)
+        '01900000-0001-7000-8000-00000000abcd'
+        """
+        if unix_ms != self._ms:
+            time = f"{unix_ms:012x}"
+            self._ms, self._time = unix_ms, f"{time[:8]}-{time[8:]}-7"
+        if self._at >= len(self._digits):
+            self._digits, self._at = self._random(_POOL_BYTES).hex(), 0
         at = self._at
-        self._at = at + _RANDOM_BYTES
-        return int.from_bytes(self._pool[at : self._at]) >> (8 * _RANDOM_BYTES - RANDOM_BITS)
+        self._at = at + _DIGITS
+        bits = self._digits[at : self._at]
+        return f"{self._time}{bits[:3]}-{_VARIANT[bits[3]]}{bits[4:7]}-{bits[7:]}{self._pod}"
 
 
 def pod_of(identifier: str) -> int:

@@ -25,6 +25,7 @@ PARAMETER: Final = "driftline"
 TRACE_PARENT: Final = "traceparent"
 TRACE_STATE: Final = "tracestate"
 
+_PASSED_ON: Final = frozenset({REQUEST_ID_HEADER, TRACE_PARENT})
 #: A client's own id goes into headers and logs as it came.
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 #: After W3C Trace Context, sections 3.2 and 3.3. A later version may have further fields.
@@ -89,6 +90,8 @@ def passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     What is not well-formed is left out: to refuse an answer for it would help nobody.
     """
     kept: list[tuple[str, str]] = []
+    if _PASSED_ON.isdisjoint(headers):
+        return kept
     given = headers.get(REQUEST_ID_HEADER)
     if given and _REQUEST_ID.fullmatch(given):
         kept.append((REQUEST_ID_HEADER, given))

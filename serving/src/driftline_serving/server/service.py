@@ -15,7 +15,7 @@ from driftline_serving.server.batcher import Batcher, Results, rows_of
 from driftline_serving.server.engine import Engine
 from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.observation import Finished, Observer
-from driftline_serving.server.prediction_id import RandomBits, pod_hash, prediction_id
+from driftline_serving.server.prediction_id import PredictionIds, pod_hash
 from driftline_serving.server.predictions import Predictions
 from driftline_serving.server.provenance import Provenance
 from driftline_serving.server.request import LARGE, MOST_JSON_BYTES, InferRequest, Question
@@ -116,8 +116,7 @@ class InferenceService:
         }
         self.now = now
         self._is_whole = is_whole or (lambda: self.phase is Phase.READY)
-        self._pod = pod_hash(identity.pod_ip)
-        self._random = RandomBits()
+        self._ids = PredictionIds(pod_hash(identity.pod_ip))
         self._coding = ThreadPoolExecutor(1, thread_name_prefix="coding")
         self._parameters: Mapping[str, object] = {}
         self._engine: Engine | None = None
@@ -220,9 +219,8 @@ class InferenceService:
             raise UnavailableError("the model is still loading")
         self._check_room(batcher)
         received = self.now()
-        identifier = prediction_id(received // 1_000_000, self._random(), self._pod)
         pending = _Pending(self, batcher, engine.signature, question)
-        pending.received, pending.prediction_id = received, identifier
+        pending.received, pending.prediction_id = received, self._ids(received // 1_000_000)
         self._inside += 1
         if question.is_large:
             self.on_thread(pending.decode, pending.decoded)
@@ -314,7 +312,7 @@ class _Pending(Finished, Generic[AnswerT]):
             return
         self.request = request
         self.inputs = inputs = request.inputs
-        self.outputs = tuple([wanted.name for wanted in request.outputs])
+        self.outputs = self._signature.names_of(request.outputs)
         self.rows = rows_of(inputs)
         self.size = sum([array.size for array in inputs.values()])
         self._batcher.submit(self)

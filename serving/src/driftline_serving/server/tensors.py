@@ -112,3 +112,14 @@ class Signature:
     def all_values(self) -> tuple[WantedOutput, ...]:
         """What is wanted where nothing is said: every output, and its values."""
         return tuple(WantedOutput(name=spec.name, binary=False) for spec in self.outputs)
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(spec.name for spec in self.outputs)
+
+    def names_of(self, wanted: tuple[WantedOutput, ...]) -> tuple[str, ...]:
+        """Return the names of outputs that are wanted."""
+        if wanted is self.all_values:
+            return self.output_names
+        return tuple([output.name for output in wanted])

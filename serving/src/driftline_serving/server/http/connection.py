@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -100,8 +100,10 @@ class Members(Protocol):
         """Forget a connection."""
 
 
-class Connection(asyncio.Protocol):
-    """See the module."""
+class Connection:
+    """See the module. What it needs of `asyncio.Protocol`, it has."""
+
+    __deletable__: Final = ["_parser"]
 
     def __init__(self, answering: Answering, members: Members) -> None:
         self._answering = answering

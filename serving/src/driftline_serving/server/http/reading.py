@@ -13,15 +13,13 @@ class Reading(Request):
         pieces: of the body, where there are several.
     """
 
-    begun = False
-    headed = False
-    url = b""
-    raw_bytes = 0
-    header_bytes = 0
-    pieces: bytearray | None = None
-
     def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
+        self.method = self.path = ""
+        self.headers = {}
+        self.body = self.url = b""
+        self.begun = self.headed = False
+        self.raw_bytes = self.header_bytes = 0
+        self.pieces: bytearray | None = None
 
     @property
     def body_bytes(self) -> int:

@@ -160,7 +160,7 @@ def failure(error: ServingError) -> Response:
 class _Question:
     """An inference call over HTTP; see `request.Question`."""
 
-    protocol = "http"
+    protocol: Final = "http"
 
     def __init__(
         self, routes: Routes, body: Body, headers: Mapping[str, str], exchange: Exchange
@@ -207,7 +207,7 @@ _NO_BODY: Final = Body(content=b"")
 
 
 def _passed_on(headers: Mapping[str, str]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in passed_on(headers)])
+    return header_lines(dict(passed)) if (passed := passed_on(headers)) else ""
 
 
 def _target(path: str) -> _Target | None:

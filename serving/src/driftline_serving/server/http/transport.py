@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from driftline_serving.server.http.connection import Answering, Connection, Limits
 
@@ -79,7 +80,8 @@ class HttpTransport:
         loop = asyncio.get_running_loop()
         settings = self._settings
         self._server = await loop.create_server(
-            lambda: Connection(self._answering, self),
+            # It has all that is asked of a protocol, and is none by its class.
+            lambda: cast("asyncio.Protocol", Connection(self._answering, self)),
             settings.host,
             settings.port,
             backlog=_BACKLOG,
