@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from driftline_stats.certificates import Certificate
 from driftline_stats.rates import RateRatio
 from e2e.pictures.drifts import drift
 from e2e.pictures.rollouts import BASE, LOOKS, MINUTES, SECONDS, ever, p_values, rollouts
@@ -23,7 +24,6 @@ from e2e.pictures.style import (
 )
 
 ALPHA: Final = 0.05
-_LN_10: Final = np.log(10)
 
 Floats = npt.NDArray[np.float64]
 
@@ -63,17 +63,17 @@ def what_evidence_does() -> str:
     random = np.random.default_rng(4)
     test = RateRatio.above(1.0)
     harmless = test.path(rollouts(random, 30))
-    worse = {ratio: test.path(rollouts(random, 1, ratio))[0] for ratio in (1.5, 2, 4)}
+    worse = {ratio: _typical(test.path(rollouts(random, 101, ratio))) for ratio in (1.5, 2, 4)}
+    labels = (12, 4), (5.4, 300), (1.4, 3000)
 
     figure, (left, right) = panels(2)
     for path in harmless:
         left.plot(MINUTES[::2], np.exp(path[::2]), color=QUIET, linewidth=0.6, alpha=0.6)
     left.set_title(f"{len(harmless)} harmless canaries")
-    for (ratio, path), color in zip(worse.items(), (TEAL, INDIGO, AMBER), strict=True):
+    for (ratio, path), color, at in zip(worse.items(), (TEAL, INDIGO, AMBER), labels, strict=True):
         right.plot(MINUTES, np.exp(path), color=color)
-        at = int(np.argmax(path >= 4 * _LN_10)) if path.max() > 4 * _LN_10 else LOOKS - 30
-        note(right, MINUTES[at] + 0.3, float(np.exp(path[at])), f"{ratio:g} times", color)
-    right.set_title("canaries that fail more often")
+        note(right, *at, f"{ratio:g} times", color)
+    right.set_title("typical ones that fail more often")
     for axes in (left, right):
         axes.axhline(1 / ALPHA, color=RED, linestyle="--", linewidth=1)
         powers(axes, [1e-4, 1e-2, 1, 20, 1e3, 1e5])
@@ -81,8 +81,8 @@ def what_evidence_does() -> str:
     return svg(
         figure,
         "Evidence over twenty minutes",
-        f"Left: the evidence of {len(harmless)} harmless canaries stays low and falls. Right: that of "
-        "canaries that fail 1.5, 2 and 4 times as often grows, the faster the worse it is.",
+        f"Left: the evidence of {len(harmless)} harmless canaries stays low and falls. Right: "
+        "that of canaries that fail 1.5, 2 and 4 times as often grows, the faster the worse.",
     )
 
 
@@ -117,6 +117,43 @@ def shared_incident() -> str:
     )
 
 
+def harmless_or_worse() -> str:
+    """Both questions that are asked of each canary: is it worse, and is it certainly not?"""
+    random = np.random.default_rng(31)
+    questions = (
+        ("worse", RateRatio.above(1.0), AMBER),
+        ("not 1.5 times worse,\nor below 1 %", Certificate.start(ratio=1.5), TEAL),
+    )
+    figure, panes = panels(2)
+    for axes, ratio, title in zip(
+        panes, (1.0, 2.0), ("a harmless canary", "one that fails twice as often"), strict=True
+    ):
+        slots = rollouts(random, 1, ratio)[0]
+        for name, test, color in questions:
+            axes.plot(MINUTES, np.exp(test.path(slots)), color=color)
+            if ratio == 1:
+                note(axes, 9, 2e3 if color == TEAL else 2e-3, name, color)
+        axes.axhline(1 / ALPHA, color=RED, linestyle="--", linewidth=1)
+        axes.set_title(title)
+        powers(axes, [1e-4, 1e-2, 1, 20, 1e3, 1e5])
+    _minutes(*panes)
+    return svg(
+        figure,
+        "Two questions",
+        "Left: for a harmless canary evidence that it is worse stays low, and evidence that it is "
+        "not 1.5 times worse reaches 20. Right: for one that fails twice as often it is the other "
+        "way round.",
+    )
+
+
+def _typical(paths: Floats) -> Floats:
+    """Return the path that takes the median time to the bar, of an odd number of them."""
+    reached = np.where(
+        (paths >= -np.log(ALPHA)).any(axis=1), (paths < -np.log(ALPHA)).argmin(1), LOOKS
+    )
+    return np.asarray(paths[np.argsort(reached, kind="stable")[len(paths) // 2]])
+
+
 def _minutes(*all_axes: Axes) -> None:
     for axes in all_axes:
         axes.set(xlim=(0, MINUTES[-1]), xlabel="minutes since the rollout began")
@@ -126,6 +163,7 @@ def _minutes(*all_axes: Axes) -> None:
 PICTURES: Final = {
     "statistics-looking": looking_again,
     "statistics-evidence": what_evidence_does,
+    "statistics-certificate": harmless_or_worse,
     "statistics-incident": shared_incident,
     "statistics-drift": drift,
 }

@@ -25,15 +25,16 @@ from e2e.pictures.style import (
 
 BINS: Final = 20
 REFERENCE_ROWS: Final = 20_000
-WINDOW: Final = 250
-WINDOWS: Final = 80
-SHIFTED_AFTER: Final = 20
+WINDOW: Final = 50
+WINDOWS: Final = 120
+SHIFTED_AFTER: Final = 40
 BUDGET: Final = 100_000
 SHIFTS: Final = ((0.0, QUIET), (0.1, GREEN), (0.3, TEAL), (0.5, INDIGO), (1.0, AMBER))
+LABELS: Final = ((0.1, 4300, 1e-5), (0.3, 2950, 2), (0.5, 2250, 15), (1.0, 1150, 15))
 
 
 def drift() -> str:
-    """Counts in the reference's bins before and after a shift, and what the detector makes of it."""
+    """Counts in the bins of the reference after a shift, and what the detector makes of them."""
     random = np.random.default_rng(12)
     rows = random.normal(size=REFERENCE_ROWS)
     edges = np.quantile(rows, np.arange(1, BINS) / BINS)
@@ -44,7 +45,7 @@ def drift() -> str:
     left.bar(np.arange(BINS), live * 100, color=INDIGO, alpha=0.75, width=0.8)
     left.axhline(100 / BINS, color=QUIET)
     left.set(title="% of live rows in each bin of the reference", xticks=[])
-    left.set_xlabel("bins, from low values to high: 5 % of the reference in each")
+    left.set_xlabel("bins, from low values to high")
     note(left, 0, 100 / BINS + 0.3, "reference", QUIET)
     note(left, 8, 11.5, "shifted by 0.5 sd", INDIGO)
 
@@ -53,10 +54,13 @@ def drift() -> str:
         path = _path(plan, edges, shift, np.random.default_rng(5))
         alarm = int(np.argmax(path >= 1)) if (path >= 1).any() else WINDOWS - 1
         right.plot(at[: alarm + 1], path[: alarm + 1], color=color)
+    for (shift, x, y), (_, color) in zip(LABELS, SHIFTS[1:], strict=True):
+        note(right, x, y, f"{shift:g} sd", color)
     right.axvline(SHIFTED_AFTER * WINDOW, color=LINE, linewidth=1, zorder=0)
     right.axhline(1, color=RED, linestyle="--", linewidth=1)
     right.set(title="evidence of drift: alarm at 1", xlabel="rows", xlim=(0, at[-1]))
-    powers(right, [1e-3, 1e-2, 1e-1, 1, 10])
+    powers(right, [1e-6, 1e-4, 1e-2, 1, 100])
+    right.set_xticks(range(0, WINDOW * WINDOWS + 1, 1000))
     return svg(
         figure,
         "A feature that drifts",

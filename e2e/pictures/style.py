@@ -1,4 +1,4 @@
-"""How a picture looks: the ground, colours and type of the drawn ones, as SVG that never changes."""
+"""How a picture looks: ground, colours and type of the drawn ones, as SVG that never changes."""
 
 import io
 import re
@@ -70,7 +70,7 @@ def svg(figure: Figure, title: str, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"font-family: [^;\"]*", f"font-family: {_FONTS}", text)
     text = re.sub(r"font: (\w+ )?([\d.]+px) [^;\"]*", rf"font: \1\2 {_FONTS}", text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     labels = f'<title id="t">{title}</title>\n <desc id="d">{description}</desc>'
     ground = f'<rect width="100%" height="100%" rx="10" fill="{GROUND}"/>'
     opening = re.match(r"<svg[^>]*>", text)
@@ -103,7 +103,7 @@ def powers(axes: Axes, values: Sequence[float]) -> None:
 def _power(value: float) -> str:
     """Return a number as a reader of a logarithmic axis likes it.
 
-    >>> _power(20), _power(0.01), _power(100000)
-    ('20', '0.01', '100,000')
+    >>> _power(20), _power(0.0001), _power(100000)
+    ('20', '0.0001', '100,000')
     """
-    return f"{value:,.4f}".rstrip("0").rstrip(".")
+    return f"{value:,.6f}".rstrip("0").rstrip(".")

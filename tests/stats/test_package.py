@@ -39,24 +39,6 @@ def test_doctests_hold(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-def test_most_modules_show_how_they_are_used() -> None:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    shown = {
-        name
-        for name in NAMES
-        if any(each.examples for each in finder.find(importlib.import_module(name)))
-    }
-    assert set(NAMES) - shown <= {"driftline_stats.errors", "driftline_stats.state"} | packages()
-
-
-def packages() -> set[str]:
-    return {
-        each.name
-        for each in pkgutil.walk_packages(driftline_stats.__path__, "driftline_stats.")
-        if each.ispkg
-    }
-
-
 def test_numpy_scipy_and_what_is_pure_are_all_that_is_imported() -> None:
     found = {
         str(path.relative_to(SOURCES)): sorted(imported_by(path.read_text()) - ALLOWED)
