@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -17,7 +17,9 @@ INK, QUIET, LINE = "#0f172a", "#64748b", "#cbd5e1"
 TEAL, INDIGO, AMBER, GREEN, RED = "#0f766e", "#4338ca", "#b45309", "#15803d", "#b91c1c"
 GROUND: Final = "#f8fafc"
 
-_SETTINGS: Final = {
+_SETTINGS: Final[Any] = {
+    "figure.constrained_layout.h_pad": 0.15,
+    "figure.constrained_layout.w_pad": 0.15,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "driftline",  # else identifiers are random
     "path.simplify_threshold": 0.5,
@@ -42,9 +44,6 @@ _FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sa
 def panels(count: int, height: float = 3.1) -> tuple[Figure, list[Axes]]:
     """Return a picture of panels side by side, nine inches wide."""
     figure = Figure(figsize=(9, height), layout="constrained")
-    engine = figure.get_layout_engine()
-    assert engine
-    engine.set(w_pad=0.15, h_pad=0.15)
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
