@@ -18,6 +18,8 @@ from driftline_stats.state import State
 TILTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 #: Outcomes are winsorised at stable's quantiles of these shares.
 WINSORISED_AT = (0.001, 0.999)
+#: A plan is frozen as if no outcome were farther from zero.
+LARGEST = 1e100
 #: An outcome may lie this many sd from the centre: exp(0.8 * 500) times 1e9 fits a double.
 FARTHEST = 500.0
 
@@ -81,18 +83,19 @@ class MeanPlan(State):
             StateError: no outcome is a finite number.
         """
         values = as_floats(outcomes)
-        values = values[np.isfinite(values)]
+        values = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
         if not values.size:
             raise StateError("no outcome of stable is a finite number: nothing to freeze from")
         low, high = np.quantile(values, WINSORISED_AT)
         if low == high:
             low, high = values.min(), values.max()
         clipped = np.clip(values, low, high)
+        width = high - low or 1.0  # to scale by, lest squares overflow or vanish
         return cls(
             low=float(low),
             high=float(high),
             center=float(np.clip(clipped.mean(), low, high)),
-            sd=float(clipped.std()),
+            sd=float(((clipped - low) / width).std() * width),
             direction=direction,
             tolerance=tolerance,
         )
