@@ -1,6 +1,6 @@
 """A claim: a figure that is stated, and one run of the simulation that tests it.
 
-Each topic module of this package has `CLAIMS: tuple[Claim, ...]`. A run is a function of a Generator
+Each topic module has `CLAIMS: tuple[Claim, ...]`. A run is a function of a Generator
 and of nothing else, so that runs can be spread over processes and repeated.
 """
 
@@ -22,14 +22,16 @@ class Claim:
     What the kinds mean, with what a run returns:
 
     - `rate`: whether it alarmed. Met when the upper 99 % bound of the share is at most `stated`.
-    - `delay`: how long it took, None for never. Met when the median is at most `stated` plus three
-      standard errors of the difference.
-    - `drift_delay`: rows, None for never. Met when the mean is at most 1.25 times `stated`, or one
-      look, whichever is larger.
-    - `at_least`, `at_most`: a number, or whether it was so. Met when the lower (upper) 95 % bound of
-      the mean is on the right side of `stated`.
-    - `shown`, `shown_delay`: the share or mean, or the median; no verdict. For baselines, and for
-      what happens where an assumption is broken.
+    - `delay`: how long it took, None for never. Met when the median is at most `stated` plus
+      three standard errors of the difference.
+    - `drift_delay`: rows, None for never. Met when the mean is at most 1.25 times `stated`, or
+      one look, whichever is larger.
+    - `at_least`, `at_most`: a number, or whether it was so. Met when the lower (upper) 95 %
+      bound of the mean is on the right side of `stated`.
+    - `shown`, `shown_delay`: the share or mean, or the median; no verdict. For baselines, and
+      for what happens where an assumption is broken.
+
+    But for delays, None leaves a run out: it says nothing about the claim.
 
     Attributes:
         topic: part of the library, as a reader knows it: "error rate".
