@@ -160,7 +160,7 @@ def test_a_wider_canary_of_equal_mean_is_held_back_by_the_bounds() -> None:
 def test_a_constant_metric_is_no_evidence() -> None:
     plan = MeanPlan.of([5.0] * 100)
     test = after(([5.0] * 100, [6.0] * 100), plan=plan)
-    assert test.log_evidence == 0
+    assert test.log_evidence <= 0
     assert test.interval(0.05) == (-math.inf, math.inf)
 
 

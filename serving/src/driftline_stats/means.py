@@ -204,7 +204,8 @@ class MeanShift(State):
        the tolerance. Asymptotic. Without them a canary of equal mean and larger spread would be
        called worse: the first null does not hold, though the mean does. Only half of its evidence
        counts, so that a verdict at alpha is one that `interval(alpha)`, which looks to both sides,
-       agrees with; what that leaves over of alpha is there for samples that are not large.
+       agrees with; what that leaves over of alpha is there for samples that are not large. So this
+       evidence starts at 1/2.
 
     The smaller of the two is evidence against either null alone. So the false alarm probability is
     at most alpha exactly when the arms do not differ at all, and asymptotically when their
