@@ -313,6 +313,23 @@ class MeanShift(State):
         """The smaller of both: evidence against either null, and so fit to be combined."""
         return min(self.log_evidence_tilting, self.log_evidence_means)
 
+    def log_certificate(self, margin: float) -> float:
+        """Return log evidence against "the mean is worse by the margin or more"; asymptotic.
+
+        It certifies, for promoting early, that the canary is not worse by the margin, a positive
+        number in the metric's unit. Falsely so with a probability of about beta at most, where
+        certified means that half of the evidence reaches 1/beta.
+
+        Raises:
+            ValueError: the margin is not positive.
+        """
+        if not 0 < margin < math.inf:
+            raise ValueError(f"the margin must be positive, got {margin}")
+        if not self.plan.sd:
+            return -math.log(2)
+        better = self.plan.direction == "higher"
+        return self.bounds.log_evidence(-margin / self.plan.sd, lower=better) - math.log(2)
+
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary's mean is worse.
 
