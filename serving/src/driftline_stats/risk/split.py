@@ -107,12 +107,9 @@ class SplitRisk(State):
         return judged(self.log_evidence, alpha, self._doubt(alpha))
 
     def _doubt(self, alpha: float) -> str:
-        if self.arms.verdict(alpha).rejected:
-            return f"labels do not come alike: {_told(self.arms)}"
         ratio = self.explicable
-        if log_evidence_beyond(self.explained, ratio) < -math.log(alpha):
-            return f"coverage may be the reason of a ratio of {ratio:.3g}: {_told(self.arms)}"
-        return ""
+        beyond = log_evidence_beyond(self.explained, ratio)
+        return doubt_of_arrivals(self.arms, alpha, beyond, f"a ratio of {ratio:.3g}")
 
 
 def explicable_ratio(excess: float, labels: float, errors: float) -> float:
@@ -144,8 +141,21 @@ def log_evidence_beyond(test: RateRatio, ratio: float) -> float:
     return log_mean([each - test.logs[null] for each in beyond]) if beyond else -math.inf
 
 
-def _told(arms: ArmDependence) -> str:
-    return (
+def doubt_of_arrivals(arms: ArmDependence, alpha: float, beyond: float, explicable: str) -> str:
+    """Return why the arms' labels cannot be compared; empty if they can.
+
+    Args:
+        arms: how labels came.
+        alpha: the verdict's level.
+        beyond: log evidence against "no worse than what coverage may be the reason of".
+        explicable: what that is.
+    """
+    told = (
         f"the canary has {arms.labels[1]:,} labels, at stable's rates it would have "
         f"{arms.predicted:,.0f}"
     )
+    if arms.verdict(alpha).rejected:
+        return f"labels do not come alike: {told}"
+    if beyond < -math.log(alpha):
+        return f"coverage may be the reason of {explicable}: {told}"
+    return ""
