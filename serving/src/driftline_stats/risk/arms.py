@@ -136,7 +136,8 @@ class ArmDependence(State):
     Attributes:
         logs: log L by class of age, arrivals or absence, and alternative; shape (11, 2, 14).
         labels: of stable and of the canary.
-        predicted: labels of stable and of the canary, had both arms' hazards been stable's.
+        predicted: labels of the canary, had its hazards been those seen in stable.
+        variance: of the difference between the canary's labels and these, if hazards are equal.
     """
 
     KIND: ClassVar[str] = "arm-dependence"
@@ -144,6 +145,7 @@ class ArmDependence(State):
     logs: npt.NDArray[np.float64]
     labels: tuple[int, int] = (0, 0)
     predicted: float = 0.0
+    variance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.logs.shape != (CLASSES, 2, len(RATIOS)):
@@ -162,11 +164,12 @@ class ArmDependence(State):
         logs = self.logs.copy()
         for at, slots in enumerate((arrivals, absences)):
             np.add.at(logs[:, at], batch.ages, log_increments(slots, 1.0, RATIOS))
-        stable, canary, predicted = _compared(arrivals)
+        stable, canary, predicted, variance = _compared(arrivals)
         return type(self)(
             logs=logs,
             labels=(self.labels[0] + stable, self.labels[1] + canary),
             predicted=self.predicted + predicted,
+            variance=self.variance + variance,
         )
 
     def merge(self, other: Self) -> Self:
@@ -175,12 +178,24 @@ class ArmDependence(State):
             logs=self.logs + other.logs,
             labels=(self.labels[0] + other.labels[0], self.labels[1] + other.labels[1]),
             predicted=self.predicted + other.predicted,
+            variance=self.variance + other.variance,
         )
 
     @property
     def excess(self) -> float:
         """Labels that the canary has more than if its predictions were labelled as stable's."""
         return self.labels[1] - self.predicted
+
+    def excesses(self, doubt: float) -> tuple[float, ...]:
+        """Return the excess less and plus so many standard errors of it; none for a doubt of -inf.
+
+        >>> ArmDependence.start().excesses(2.0)
+        (0.0, 0.0)
+        """
+        if doubt == -math.inf:
+            return ()
+        reach = doubt * math.sqrt(self.variance)
+        return (self.excess - reach, self.excess + reach)
 
     @property
     def log_evidence(self) -> float:
@@ -194,10 +209,15 @@ class ArmDependence(State):
         return judged(self.log_evidence, alpha)
 
 
-def _compared(arrivals: Counts) -> tuple[int, int, float]:
-    """Return labels of both arms where both waited, and the canary's at stable's hazards."""
-    waiting, labels, canary_waiting, canary_labels = arrivals[
-        (arrivals[:, 0] > 0) & (arrivals[:, 2] > 0)
-    ].T
-    predicted = canary_waiting * (labels / np.maximum(waiting, 1))
-    return int(labels.sum()), int(canary_labels.sum()), float(predicted.sum())
+def _compared(arrivals: Counts) -> tuple[int, int, float, float]:
+    """Return labels of both arms where both waited, the canary's at stable's hazards, its variance.
+
+    Given the past, with hazard h in both, Var(m_c - A_c m_s/A_s) = A_c h (1 - h) (1 + A_c/A_s).
+    """
+    both = (arrivals[:, 0] > 0) & (arrivals[:, 2] > 0)
+    waiting, labels, canary_waiting, canary_labels = arrivals[both].T
+    predicted = canary_waiting * (labels / waiting)
+    hazard = (labels + canary_labels) / (waiting + canary_waiting)
+    variance = canary_waiting * hazard * (1 - hazard) * (1 + canary_waiting / waiting)
+    sums = (int(labels.sum()), int(canary_labels.sum()))
+    return *sums, float(predicted.sum()), float(variance.sum())

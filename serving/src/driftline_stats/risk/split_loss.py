@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from driftline_stats.errors import BatchError
+from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict, judged
 from driftline_stats.means import MeanBatch, MeanPlan, MeanShift
 from driftline_stats.risk.arms import ArmDependence, LabelLook, LabelSlot
-from driftline_stats.risk.split import doubt_of_arrivals
+from driftline_stats.risk.split import DOUBT, doubt_of_arrivals
 from driftline_stats.state import State
 
 
@@ -72,9 +72,10 @@ class SplitLoss(State):
     verdict is held back
 
     - when coverage or delay is shown to differ, or
-    - when the difference in coverage so far could be the reason: X labels more than at stable's
-      coverage, all of the largest loss, or |X| fewer, all of the smallest. The evidence about the
-      means (which is asymptotic) must then also hold with that as a margin.
+    - when a difference in coverage could be the reason: X labels more than at stable's coverage,
+      all of the largest loss, or |X| fewer, all of the smallest, for the worst X within `doubt`
+      standard errors of the one seen. The evidence about the means (which is asymptotic) must also
+      hold with that as a margin.
 
     Under optional stopping: as `means.MeanShift`; holding back only makes a rejection rarer.
 
@@ -90,6 +91,7 @@ class SplitLoss(State):
     True
 
     Attributes:
+        doubt: standard errors of the difference in coverage that a verdict must survive.
         means: the test of the means.
         arms: the test of how labels come.
         canary_units: losses of the canary.
@@ -98,13 +100,14 @@ class SplitLoss(State):
 
     KIND: ClassVar[str] = "split-loss"
 
+    doubt: float
     means: MeanShift
     arms: ArmDependence
     canary_units: int = 0
     canary_total: float = 0.0
 
     @classmethod
-    def start(cls, plan: MeanPlan) -> Self:
+    def start(cls, plan: MeanPlan, *, doubt: float = DOUBT) -> Self:
         """Return the test before the first look; the plan is frozen from stable's losses.
 
         Raises:
@@ -112,7 +115,7 @@ class SplitLoss(State):
         """
         if plan.direction != "higher":
             raise BatchError("a loss is worse where it is higher")
-        return cls(means=MeanShift(plan=plan), arms=ArmDependence.start())
+        return cls(doubt=doubt, means=MeanShift(plan=plan), arms=ArmDependence.start())
 
     def update(self, batch: LossLook) -> Self:
         """Return the test after one more look.
@@ -125,6 +128,7 @@ class SplitLoss(State):
             means = means.update(slot.losses)
         sums = [slot.losses.canary for slot in batch.slots.values()]
         return type(self)(
+            doubt=self.doubt,
             means=means,
             arms=self.arms.update(batch.arrivals),
             canary_units=self.canary_units + sum(each.units for each in sums),
@@ -135,9 +139,12 @@ class SplitLoss(State):
         """Return the test after the looks of both, which are different ones.
 
         Raises:
-            StateError: the other has another plan.
+            StateError: the other has another plan, or doubts otherwise.
         """
+        if self.doubt != other.doubt:
+            raise StateError(f"{self.KIND}: doubt {self.doubt} is not {other.doubt}")
         return type(self)(
+            doubt=self.doubt,
             means=self.means.merge(other.means),
             arms=self.arms.merge(other.arms),
             canary_units=self.canary_units + other.canary_units,
@@ -151,16 +158,8 @@ class SplitLoss(State):
 
     @property
     def explicable(self) -> float:
-        """The difference of mean losses that the coverage so far could be the reason of."""
-        plan, units, total = self.means.plan, self.canary_units, self.canary_total
-        excess = self.arms.excess
-        if not units or not plan.sd:
-            return 0.0
-        if excess >= units:
-            return math.inf
-        extreme = (plan.high if excess > 0 else plan.low) - plan.center
-        without = (total - excess * extreme / plan.sd) / (units - excess)
-        return max(0.0, total / units - without) * plan.sd
+        """The difference of mean losses that a difference in coverage could be the reason of."""
+        return max(map(self._explicable, self.arms.excesses(self.doubt)), default=0.0)
 
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary's mean loss is higher, or why that is held back.
@@ -170,6 +169,16 @@ class SplitLoss(State):
         """
         plain = self.means.verdict(alpha)
         return judged(plain.log_evidence, alpha, plain.held_back or self._doubt(alpha))
+
+    def _explicable(self, excess: float) -> float:
+        plan, units, total = self.means.plan, self.canary_units, self.canary_total
+        if not units or not plan.sd:
+            return 0.0
+        if excess >= units:
+            return math.inf
+        extreme = (plan.high if excess > 0 else plan.low) - plan.center
+        without = (total - excess * extreme / plan.sd) / (units - excess)
+        return max(0.0, total / units - without) * plan.sd
 
     def _doubt(self, alpha: float) -> str:
         plan, explicable = self.means.plan, self.explicable
