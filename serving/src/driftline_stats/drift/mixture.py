@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from driftline_stats.drift.reference import ROLE_WEIGHTS, Channel, Reference
+from driftline_stats.drift.reference import ROLE_WEIGHTS, Reference, ReferenceChannel
 from driftline_stats.drift.tilts import (
     FAMILY_WEIGHTS,
     Direction,
@@ -160,7 +160,7 @@ class _Part:
     n_ref: Floats
 
     @classmethod
-    def of(cls, channel: Channel) -> "_Part":
+    def of(cls, channel: ReferenceChannel) -> "_Part":
         pooled = channel.pooled
         laws = [law(each) for each in channel.counts]
         strata = [directions(channel.layout, q) for q in laws]
