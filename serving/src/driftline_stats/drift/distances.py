@@ -132,6 +132,8 @@ def wasserstein(reference: Binned, live: Binned) -> Interval:
     width that edge k stands for, se_k the standard error of the difference there.
     """
     edges = reference.edges
+    if len(edges) < 2:
+        return Interval(estimate=0.0, low=0.0, high=0.0)
     gap = live.distribution - reference.distribution
     width = np.convolve(np.diff(edges), [0.5, 0.5])
     pooled = (live.distribution + reference.distribution) / 2

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.drift.detector import DetectorPlan, Window, checked_rows
-from driftline_stats.errors import StateError
+from driftline_stats.drift.inflation import InflationMeter, standardised
 from driftline_stats.evidence import Verdict, judged
 from driftline_stats.state import State
 
@@ -41,11 +41,13 @@ class Against(StrEnum):
 class TrainingServingSkew(State):
     """The test of the module; see there.
 
-    Windows beyond the first rows change nothing: the verdict is about these.
+    Windows beyond the first rows change nothing: the verdict is about these. It has no `merge`:
+    what adds are the counts in a window.
 
     Attributes:
         plan: the reference is the training data's; its budget is of no importance.
         log_products: ln prod L_i of every component.
+        meter: variance inflation of the rows so far.
         rows: seen so far.
         first: how many rows the question is about.
     """
@@ -54,13 +56,21 @@ class TrainingServingSkew(State):
 
     plan: DetectorPlan
     log_products: Floats
+    meter: InflationMeter
     rows: int
     first: int
 
     @classmethod
     def start(cls, plan: DetectorPlan, first: int = 10_000) -> Self:
         """Return the test before the first row."""
-        return cls(plan=plan, log_products=np.zeros(plan.mixture.weight.size), rows=0, first=first)
+        mixture = plan.mixture
+        return cls(
+            plan=plan,
+            log_products=np.zeros(mixture.weight.size),
+            meter=InflationMeter.start(len(mixture.scores.names)),
+            rows=0,
+            first=first,
+        )
 
     def update(self, batch: Window) -> Self:
         """Return the test after one more window.
@@ -72,20 +82,16 @@ class TrainingServingSkew(State):
         if self.complete or not rows:
             return self
         plan, mixture = self.plan, self.plan.mixture
-        constants = mixture.log_constants(plan.tolerance, plan.z, plan.deff, batch.stratum)
-        ratios = mixture.log_ratios(batch.counts, constants, plan.deff, batch.stratum)
-        return replace(self, log_products=self.log_products + ratios, rows=self.rows + rows)
-
-    def merge(self, other: Self) -> Self:
-        """Return the test after the windows of both, which are different ones.
-
-        Raises:
-            StateError: the other asks something else.
-        """
-        if self.plan != other.plan or self.first != other.first:
-            raise StateError("only tests against the same reference and of as many rows merge")
-        products = self.log_products + other.log_products
-        return replace(self, log_products=products, rows=self.rows + other.rows)
+        deff = np.maximum(plan.deff, self.meter.estimate)
+        constants = mixture.log_constants(plan.tolerance, plan.z, deff, batch.stratum)
+        ratios = mixture.log_ratios(batch.counts, constants, deff, batch.stratum)
+        means = standardised(mixture.scores, batch.counts, batch.stratum)
+        return replace(
+            self,
+            log_products=self.log_products + ratios,
+            meter=self.meter.add(means, rows),
+            rows=self.rows + rows,
+        )
 
     @property
     def complete(self) -> bool:

@@ -39,7 +39,8 @@ LAMBDAS = (0.15, 0.3, 0.6, 1.2)
 RESOLUTION = 10.0
 #: What a bin's count gains before it becomes a share, so that no bin is impossible.
 PSEUDO_COUNT = 0.5
-TAIL = 0.05
+#: Of the values in a tail, at most; a little more than a twentieth, the size of a bin.
+TAIL = 0.06
 #: The share of a channel's weight that each family of directions gets, before scaling to 1.
 FAMILY_WEIGHTS = {
     "location": 0.3,
