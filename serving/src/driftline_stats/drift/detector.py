@@ -39,8 +39,9 @@ Floats = npt.NDArray[np.float64]
 class _Tabled(State):
     """A state that carries what is computed from it once."""
 
-    __slots__ = ("mixture",)
+    __slots__ = ("deff", "mixture")
     mixture: Mixture
+    deff: Floats  #: the reference's variance inflation by direction; 1 where it is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +72,7 @@ class DetectorPlan(_Tabled):
                 f"got {self.tolerance}, {self.z} and {self.budget}"
             )
         object.__setattr__(self, "mixture", Mixture.of(self.reference))
+        object.__setattr__(self, "deff", _known_inflation(self.reference))
 
     @classmethod
     def make(
@@ -96,15 +98,6 @@ class DetectorPlan(_Tabled):
             z=margin_for(reference.rows),
             clear_after=condition_rows(delay),
         )
-
-    @property
-    def deff(self) -> Floats:
-        """The reference's variance inflation by direction; 1 where it is not known."""
-        parts = [
-            np.maximum(each.inflation, 1.0) if each.inflation.size else np.ones(len(each.pooled))
-            for each in self.reference.channels
-        ]
-        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,3 +236,11 @@ def checked_rows(plan: DetectorPlan, batch: Window) -> int:
     if (batch.counts < 0).any():
         raise BatchError("counts cannot be negative")
     return int(np.add.reduceat(batch.counts, scores.starts).max())
+
+
+def _known_inflation(reference: Reference) -> Floats:
+    parts = [
+        np.maximum(each.inflation, 1.0) if each.inflation.size else np.ones(len(each.pooled))
+        for each in reference.channels
+    ]
+    return np.concatenate(parts)

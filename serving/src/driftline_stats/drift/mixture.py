@@ -66,6 +66,12 @@ class Scores:
         summed: Floats = np.add.reduceat(terms, self.pointers, axis=-1)
         return summed
 
+    def squares(self, counts: npt.NDArray[np.int64], stratum: int = 0) -> Floats:
+        """Return the sum of squares of scores, as `sums`."""
+        terms = counts[..., self.columns] * self.values[stratum] ** 2
+        summed: Floats = np.add.reduceat(terms, self.pointers, axis=-1)
+        return summed
+
     def rows(self, counts: npt.NDArray[np.int64]) -> Floats:
         """Return the rows in the channel of each direction."""
         totals = np.add.reduceat(counts, self.starts, axis=-1)
