@@ -84,7 +84,7 @@ def best_arm(pairs: Pairs, ratio: SampleRatio, rule: StopRule) -> BestArm:
     'b'
     >>> unfair = fair.update(Exposures(counts=(500, 700), shares=(0.5, 0.5)))
     >>> print(best_arm(pairs, unfair, StopRule()).verdict)
-    undecided: evidence 1.66e+03 of 40 needed, but the sample ratio is wrong
+    undecided: evidence 4.4e+03 of 40 needed, but the sample ratio is wrong
     """
     if len(ratio.counts) != len(pairs.arms):
         raise ValueError(f"sample ratio of {len(ratio.counts)} arms, pairs of {len(pairs.arms)}")

@@ -10,7 +10,6 @@ from driftline_stats.errors import BatchError
 from driftline_stats.experiment.units import (
     CAPACITY,
     DONE,
-    MOVED,
     OPEN,
     Integers,
     Sightings,
@@ -45,7 +44,7 @@ class FirstEvents(State):
 
     A unit is at risk from its first exposure on, whether or not it is active, until its first
     event, until `window` slots have passed, or until it changes the arm. It has at most one event.
-    A stratum is one cohort (units first exposed in the same `cohort` slots) in one slot.
+    A stratum is one cohort (see `units.Units`) in one slot.
 
     *Why so*: under the sharp null (each unit would have done the same in another arm), the arms of
     a cohort are exchangeable given how many of each are still at risk. So the number of a slot's
@@ -56,8 +55,9 @@ class FirstEvents(State):
 
     *What is not valid*: to take as at risk only who is active in the slot. Heavy users are then
     counted slot after slot, and if by chance one arm has more of them than of those who fail,
-    the same wrong share enters every slot. `cohort` > 1 treats units of unlike exposure as alike;
-    it is exact no more, and simulated.
+    the same wrong share enters every slot. Cohorts wider than a slot hold units that came at
+    different times: where traffic is thin they are needed, since a cohort of one unit says nothing;
+    the argument is then exact no more, and the project's simulations say what holds.
 
     Grünwald, Ly, Pérez-Ortiz & ter Schure, "The safe logrank test" (2021) is the same for a
     cohort that is there from the start.
@@ -66,7 +66,6 @@ class FirstEvents(State):
         table: the units.
         slot: the last slot; -1 before the first.
         window: slots from the first exposure on in which an event counts; 0 for all.
-        cohort: slots of first exposure that are taken as one.
 
     >>> from driftline_stats.experiment.units import sightings
     >>> metric = first_events(arms=2)
@@ -81,7 +80,6 @@ class FirstEvents(State):
     table: Units
     slot: int
     window: int
-    cohort: int
 
     def observe(self, seen: Sightings) -> tuple[Self, RiskSets]:
         """Return the metric after a slot, and the strata of that slot.
@@ -102,43 +100,43 @@ class FirstEvents(State):
             at_risk &= table.firsts > seen.slot - self.window
         failed &= at_risk
         statuses = np.where(failed, DONE, table.statuses)
-        cohorts = np.unique(table.firsts[failed] // self.cohort)
+        cohorts = np.unique(table.cohorts[failed])
         sets = RiskSets(
             exposures=table.first_exposures(seen.slot),
             cohorts=cohorts,
-            at_risk=self._by_cohort(table, at_risk, cohorts),
-            events=self._by_cohort(table, failed, cohorts),
+            at_risk=_by_cohort(table, at_risk, cohorts),
+            events=_by_cohort(table, failed, cohorts),
             rate=table.rate,
         )
         return replace(self, table=replace(table, statuses=statuses), slot=seen.slot), sets
 
-    @property
-    def moved(self) -> int:
-        """Number of units excluded since they changed the arm."""
-        return int(np.count_nonzero(self.table.statuses == MOVED))
-
-    def _by_cohort(
-        self, table: Units, which: npt.NDArray[np.bool_], cohorts: Integers
-    ) -> Integers:
-        if not len(cohorts):
-            return np.zeros((0, table.arm_count), np.int64)
-        of, arms = table.firsts[which] // self.cohort, table.arms[which]
-        at = np.minimum(np.searchsorted(cohorts, of), len(cohorts) - 1)
-        among = cohorts[at] == of
-        cells = at[among] * table.arm_count + arms[among]
-        counted = np.bincount(cells, minlength=len(cohorts) * table.arm_count)
-        return counted.reshape(len(cohorts), table.arm_count)
-
 
 def first_events(
-    *, arms: int, window: int = 0, cohort: int = 1, capacity: int = CAPACITY
+    *, arms: int, window: int = 0, width: int = 1, capacity: int = CAPACITY
 ) -> FirstEvents:
     """Return a metric that has seen nobody.
+
+    Args:
+        arms: number of arms.
+        window: slots in which an event counts; 0 for all.
+        width: slots of a cohort.
+        capacity: units an arm up to which all are kept.
 
     Raises:
         ValueError: fewer than two arms, no capacity, a negative window or an empty cohort.
     """
-    if window < 0 or cohort < 1:
-        raise ValueError(f"needs a window from 0 and a cohort from 1, got {window} and {cohort}")
-    table = empty_units(arms=arms, capacity=capacity)
-    return FirstEvents(table=table, slot=-1, window=window, cohort=cohort)
+    if window < 0:
+        raise ValueError(f"needs a window of at least 0 slots, got {window}")
+    table = empty_units(arms=arms, width=width, capacity=capacity)
+    return FirstEvents(table=table, slot=-1, window=window)
+
+
+def _by_cohort(table: Units, which: npt.NDArray[np.bool_], cohorts: Integers) -> Integers:
+    if not len(cohorts):
+        return np.zeros((0, table.arm_count), np.int64)
+    of, arms = table.cohorts[which], table.arms[which]
+    at = np.minimum(np.searchsorted(cohorts, of), len(cohorts) - 1)
+    among = cohorts[at] == of
+    cells = at[among] * table.arm_count + arms[among]
+    counted = np.bincount(cells, minlength=len(cohorts) * table.arm_count)
+    return counted.reshape(len(cohorts), table.arm_count)

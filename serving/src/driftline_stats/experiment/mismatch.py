@@ -84,7 +84,7 @@ class SampleRatio(State):
     >>> test = sample_ratio(arms=2)
     >>> test = test.update(Exposures(counts=(5300, 4700), shares=(0.5, 0.5)))
     >>> print(test.verdict(0.01))
-    rejected: evidence 3.67e+06 of 100 needed
+    rejected: evidence 1.72e+06 of 100 needed
     >>> [round(ratio, 2) for ratio in test.ratios]
     [1.06, 0.94]
     """

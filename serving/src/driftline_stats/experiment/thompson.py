@@ -82,8 +82,7 @@ class Allocation(State):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bandit(State):
-    r"""Top-two Thompson sampling (Russo, "Simple Bayesian algorithms for best-arm identification",
-    Operations Research 2020), by its exact probabilities rather than by drawing.
+    r"""Top-two Thompson sampling, by its exact probabilities rather than by drawing.
 
     With a_i the posterior probability that arm i is best, and b = `leader_share`, arm i is played
     with
@@ -103,6 +102,9 @@ class Bandit(State):
     `pairwise` condition on each batch's realised shares, which were chosen before it: they stay
     valid under any rule that looks at the past.
 
+    *Source*: Russo, "Simple Bayesian algorithms for best-arm identification" (Operations Research
+    2020).
+
     *Assumes*, to choose well: differences between arms that last, units that are comparable within
     an epoch. Nothing breaks if not, but regret grows.
 
@@ -118,10 +120,10 @@ class Bandit(State):
     >>> start = bandit(arms=2, rate=True)
     >>> start.allocation().shares
     (0.5, 0.5)
-    >>> seen = Outcomes(shares=(0.5, 0.5), units=(200, 200), totals=(10, 30), squares=(10, 30))
+    >>> seen = Outcomes(shares=(0.5, 0.5), units=(200, 200), totals=(20, 30), squares=(20, 30))
     >>> after = start.update(seen).allocation()
     >>> [round(share, 2) for share in after.shares], [round(best, 3) for best in after.best]
-    ([0.32, 0.68], [0.001, 0.999])
+    ([0.34, 0.66], [0.067, 0.933])
     """
 
     KIND: ClassVar[str] = "bandit"
@@ -159,7 +161,7 @@ class Bandit(State):
         Raises:
             StateError: the other has other arms or another plan.
         """
-        mine, its = self._plan, other._plan  # noqa: SLF001 - of the same class
+        mine, its = self._plan, other._plan
         if mine != its:
             raise StateError(f"bandit: {mine} and {its} do not merge")
         return replace(
@@ -172,7 +174,7 @@ class Bandit(State):
 
     def allocation(self) -> Allocation:
         """Return the shares to route by from now on: no randomness, the same in every replica."""
-        best = self._best()
+        best = self.best()
         psi = top_two(best, self.leader_share)
         shares = self.floor + (1 - len(psi) * self.floor) * psi
         return Allocation(shares=tuple((shares / shares.sum()).tolist()), best=tuple(best.tolist()))
@@ -182,7 +184,8 @@ class Bandit(State):
         arms = len(self.weights)
         return (self.higher_is_better, self.rate, self.floor, self.leader_share, arms)
 
-    def _best(self) -> Floats:
+    def best(self) -> Floats:
+        """Return the posterior probability of each arm to be the best."""
         some = self.weights > 0
         weights = np.where(some, self.weights, 1.0)
         units = np.where(some, weights**2 / np.where(some, self.weights_squared, 1.0), 0.0)
@@ -251,7 +254,7 @@ def top_two(best: Floats, leader_share: float) -> Floats:
     second = np.where(rest[:, None] > SURE, best / np.maximum(rest, SURE)[:, None], 1.0) * others
     second /= second.sum(axis=1, keepdims=True)
     psi: Floats = leader_share * best + (1 - leader_share) * (best @ second)
-    return psi / psi.sum()
+    return psi
 
 
 def _best_rate(units: Floats, means: Floats, higher: bool) -> Floats:

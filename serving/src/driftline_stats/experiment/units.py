@@ -11,7 +11,7 @@ one arm only.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,16 @@ Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+UnitsT = TypeVar("UnitsT", bound="Units")
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
 CAPACITY = 200_000
 """Units an arm up to which all are kept."""
 OPEN, DONE, MOVED = 0, 1, 2
 """What a unit is to a metric: yet to contribute, has contributed, is excluded."""
 LARGEST = 1e150
 """Values beyond are taken as this: finite, and so are sums of them and their squares."""
-_COLUMNS = ("units", "arms", "firsts", "statuses", "totals", "counts")
+_COLUMNS = ("units", "arms", "firsts", "cohorts", "statuses", "totals", "counts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +41,7 @@ class Sightings:
 
     Attributes:
         slot: the number of the slot; slots follow one another.
+        epoch: the number of the weight change; shares are the same within one.
         units: (n,) hashes.
         arms: (n,) the arm that served, from 0.
         values: (n,) what the metric was; nan where there was none, and the unit was only seen.
@@ -51,6 +55,7 @@ class Sightings:
     """
 
     slot: int
+    epoch: int
     units: Hashes
     arms: Integers
     values: Floats
@@ -61,8 +66,9 @@ class Sightings:
             raise BatchError(f"units, arms and values differ in length: {sorted(lengths)}")
 
     def __add__(self, other: Self) -> Self:
-        if other.slot != self.slot:
-            raise BatchError(f"slots {self.slot} and {other.slot} do not add up")
+        mine, its = (self.epoch, self.slot), (other.epoch, other.slot)
+        if mine != its:
+            raise BatchError(f"epochs and slots {mine} and {its} do not add up")
         return replace(
             self,
             units=np.concatenate([self.units, other.units]),
@@ -77,6 +83,7 @@ def sightings(
     units: npt.NDArray[np.uint64] | Sequence[int],
     arms: npt.NDArray[np.int64] | Sequence[int],
     values: npt.NDArray[np.float64] | Sequence[float],
+    epoch: int = 0,
 ) -> Sightings:
     """Return sightings of what need not be arrays yet.
 
@@ -85,6 +92,7 @@ def sightings(
     """
     return Sightings(
         slot=slot,
+        epoch=epoch,
         units=np.asarray(units, np.uint64),
         arms=np.asarray(arms, np.int64),
         values=np.asarray(values, np.float64),
@@ -99,13 +107,19 @@ class Units(State):
     which units a change of weights moves, it says so at once with `exclude`: to wait until a unit
     shows up elsewhere would take the busy ones out of the arm that gave, and leave the idle ones.
 
+    A cohort is who was first seen in the same few slots of one epoch: only such units are alike but
+    for their arm. It begins with a new epoch, or `width` slots after the one before.
+
     Attributes:
         arm_count: number of arms.
         capacity: units an arm up to which all are kept; `capacity * arm_count` in all.
+        width: slots of a cohort.
+        epoch: the last epoch that was seen.
+        cohort: the slot in which the last cohort began.
         level: 1 in 2**level units is kept.
         units: (n,) hashes, as int64 bit for bit.
         arms: (n,) the arm that a unit was first seen in.
-        firsts: (n,) the slot in which it was.
+        firsts: (n,) the slot in which it was; `cohorts` (n,) the one in which its cohort began.
         statuses: (n,) OPEN, DONE or MOVED.
         totals: (n,) sum of its values while open; `counts` (n,) how many they are.
 
@@ -119,10 +133,14 @@ class Units(State):
 
     arm_count: int
     capacity: int
+    width: int
+    epoch: int
+    cohort: int
     level: int
     units: npt.NDArray[np.int64]
     arms: npt.NDArray[np.int64]
     firsts: npt.NDArray[np.int64]
+    cohorts: npt.NDArray[np.int64]
     statuses: npt.NDArray[np.int64]
     totals: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int64]
@@ -152,7 +170,7 @@ class Units(State):
         hashes = seen.units.view(np.int64)
         kept = _sampled(hashes, self.level)
         new = np.setdiff1d(hashes[kept], self.units)
-        table = self._with_new(new, seen.slot)._within_capacity()
+        table = _within_capacity(self._with_new(new, seen))
         rows = table.rows_of(hashes)
         known = rows >= 0
         arms = table.arms.copy()
@@ -185,23 +203,29 @@ class Units(State):
         Raises:
             StateError: the other is of other arms or capacity.
         """
-        if (self.arm_count, self.capacity) != (other.arm_count, other.capacity):
-            raise StateError("tables of other arms or capacity do not merge")
-        pair = tuple(each.thinned(max(self.level, other.level)) for each in (self, other))
-        merged, at = np.unique(np.concatenate([each.units for each in pair]), return_inverse=True)
-        size = len(merged)
-        arms = np.full(size, self.arm_count)
-        firsts = np.full(size, np.iinfo(np.int64).max)
-        statuses, counts, totals = (np.zeros(size, kind) for kind in (int, int, float))
-        np.minimum.at(arms, at, np.concatenate([each.arms for each in pair]))
-        np.minimum.at(firsts, at, np.concatenate([each.firsts for each in pair]))
-        np.maximum.at(statuses, at, np.concatenate([each.statuses for each in pair]))
-        np.add.at(counts, at, np.concatenate([each.counts for each in pair]))
-        np.add.at(totals, at, np.concatenate([each.totals for each in pair]))
-        statuses[at[np.concatenate([each.arms for each in pair]) != arms[at]]] = MOVED
-        columns = (merged, arms, firsts, statuses, totals, counts)
-        table = replace(pair[0], **dict(zip(_COLUMNS, columns, strict=True)))
-        return table._within_capacity()
+        plans = [(each.arm_count, each.capacity, each.width) for each in (self, other)]
+        if plans[0] != plans[1]:
+            raise StateError(f"tables of {plans[0]} and {plans[1]} do not merge")
+        level = max(self.level, other.level)
+        mine, its = self.thinned(level), other.thinned(level)
+        units, at = np.unique(np.concatenate([mine.units, its.units]), return_inverse=True)
+        all_arms = np.concatenate([mine.arms, its.arms])
+        arms = _gathered(np.minimum, at, all_arms)
+        statuses = _gathered(np.maximum, at, np.concatenate([mine.statuses, its.statuses]))
+        statuses[at[all_arms != arms[at]]] = MOVED
+        merged = replace(
+            mine,
+            epoch=max(mine.epoch, its.epoch),
+            cohort=max(mine.cohort, its.cohort),
+            units=units,
+            arms=arms,
+            firsts=_gathered(np.minimum, at, np.concatenate([mine.firsts, its.firsts])),
+            cohorts=_gathered(np.minimum, at, np.concatenate([mine.cohorts, its.cohorts])),
+            statuses=statuses,
+            totals=_gathered(np.add, at, np.concatenate([mine.totals, its.totals])),
+            counts=_gathered(np.add, at, np.concatenate([mine.counts, its.counts])),
+        )
+        return _within_capacity(merged)
 
     def thinned(self, level: int) -> Self:
         """Return what a sample of 1 in 2**level has kept."""
@@ -211,42 +235,63 @@ class Units(State):
         columns = {name: getattr(self, name)[kept] for name in _COLUMNS}
         return replace(self, level=level, **columns)
 
-    def _with_new(self, new: Integers, slot: int) -> Self:
+    def _with_new(self, new: Integers, seen: Sightings) -> Self:
+        begins = seen.epoch != self.epoch or seen.slot >= self.cohort + self.width
+        cohort = seen.slot if begins else self.cohort
         at = np.searchsorted(self.units, new)
-        fills = (new, self.arm_count, slot, OPEN, 0.0, 0)
-        columns = {
-            name: np.insert(getattr(self, name), at, fill)
-            for name, fill in zip(_COLUMNS, fills, strict=True)
-        }
-        return replace(self, **columns)
+        size = len(new)
+        return replace(
+            self,
+            epoch=seen.epoch,
+            cohort=cohort,
+            units=np.insert(self.units, at, new),
+            arms=np.insert(self.arms, at, np.full(size, self.arm_count)),
+            firsts=np.insert(self.firsts, at, np.full(size, seen.slot)),
+            cohorts=np.insert(self.cohorts, at, np.full(size, cohort)),
+            statuses=np.insert(self.statuses, at, np.full(size, OPEN)),
+            totals=np.insert(self.totals, at, np.zeros(size)),
+            counts=np.insert(self.counts, at, np.zeros(size, np.int64)),
+        )
 
-    def _within_capacity(self) -> Self:
-        table = self
-        while len(table.units) > self.capacity * self.arm_count:
-            table = table.thinned(table.level + 1)
-        return table
 
-
-def empty_units(*, arms: int, capacity: int = CAPACITY) -> Units:
+def empty_units(*, arms: int, width: int = 1, capacity: int = CAPACITY) -> Units:
     """Return a table that has seen nobody.
 
     Raises:
-        ValueError: fewer than two arms, or no capacity.
+        ValueError: fewer than two arms, no capacity, or an empty cohort.
     """
-    if arms < 2 or capacity < 1:
-        raise ValueError(f"needs two arms and room for a unit, got {arms} and {capacity}")
+    if arms < 2 or capacity < 1 or width < 1:
+        raise ValueError(f"needs 2 arms, got {arms}; room, got {capacity}; a cohort, got {width}")
     none, nothing = np.zeros(0, np.int64), np.zeros(0)
     return Units(
         arm_count=arms,
         capacity=capacity,
+        width=width,
+        epoch=-1,
+        cohort=-1,
         level=0,
         units=none,
         arms=none,
         firsts=none,
+        cohorts=none,
         statuses=none,
         totals=nothing,
         counts=none,
     )
+
+
+def _within_capacity(table: UnitsT) -> UnitsT:
+    while len(table.units) > table.capacity * table.arm_count:
+        table = table.thinned(table.level + 1)
+    return table
+
+
+def _gathered(how: np.ufunc, at: Integers, values: npt.NDArray[ScalarT]) -> npt.NDArray[ScalarT]:
+    """Return one value for each row, of all those that are `at` it."""
+    order = np.argsort(at, kind="stable")
+    begins = np.flatnonzero(np.diff(at[order], prepend=-1))
+    gathered: npt.NDArray[ScalarT] = how.reduceat(values[order], begins) if len(at) else values
+    return gathered.copy()
 
 
 def _sampled(hashes: Integers, level: int) -> npt.NDArray[np.bool_]:
@@ -260,4 +305,5 @@ def _sampled(hashes: Integers, level: int) -> npt.NDArray[np.bool_]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    return mixed >> np.uint64(64 - min(level, 63)) == 0
+    kept: npt.NDArray[np.bool_] = mixed >> np.uint64(64 - min(level, 63)) == 0
+    return kept

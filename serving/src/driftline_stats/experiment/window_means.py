@@ -27,7 +27,7 @@ class ClosedUnits:
     """The units of one cohort, whose windows closed: one stratum of a test of means.
 
     Attributes:
-        cohort: the slot of their first exposure.
+        cohort: the slot in which the cohort began.
         values: for each arm (n,) means, one a unit, in ascending order.
         excluded: for each arm, units that closed without a value and were left out.
     """
@@ -36,15 +36,26 @@ class ClosedUnits:
     values: tuple[Floats, ...]
     excluded: tuple[int, ...]
 
+    @property
+    def units(self) -> Integers:
+        """(1, arms) units; with `events` one stratum of a test of rates, exact at any width."""
+        return np.array([[len(values) for values in self.values]])
+
+    @property
+    def events(self) -> Integers:
+        """(1, arms) units with an event in their window, where values are 0 and 1."""
+        return np.array([[np.count_nonzero(values > 0) for values in self.values]])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WindowMeans(State):
     """Turns what units did into one mean a unit, when its window has closed.
 
-    The window runs for `window` slots from the first exposure on, that slot included. Who was first
-    exposed in one slot closes in one slot, and is one stratum: under the sharp null (each unit
-    would have done the same in another arm) the arms in it are exchangeable, as `means` assumes,
-    whatever the units' activities. A unit contributes once; what comes later is ignored.
+    The window runs for `window` slots from the first exposure on, that slot included. A cohort (see
+    `units.Units`) is one stratum, and closes once the windows of all who can be in it have: under
+    the sharp null (each unit would have done the same in another arm) the arms in it are
+    exchangeable, as `means` assumes, whatever the units' activities and however wide the cohort. A
+    unit contributes once; what comes after its window is ignored.
 
     A unit without any value counts as 0, or is left out (`missing`). Left out, it must be checked
     that arms do not differ in how many are: who answers may depend on the arm. `ClosedUnits` counts
@@ -85,22 +96,26 @@ class WindowMeans(State):
         before, closed = self._closed(seen.slot)
         table, rows = before.admit(seen)
         used = (rows >= 0) & ~np.isnan(seen.values)
-        used[used] = table.statuses[rows[used]] == OPEN
+        own = rows[used]
+        in_window = table.firsts[own] > seen.slot - self.window
+        used[used] = (table.statuses[own] == OPEN) & in_window
         totals, counts = table.totals.copy(), table.counts.copy()
         values = np.clip(seen.values[used], -LARGEST, LARGEST)
         # In one order, whatever theirs: sums of floats depend on it.
         order = np.lexsort((values, rows[used]))
         np.add.at(totals, rows[used][order], values[order])
         np.add.at(counts, rows[used], 1)
-        return replace(self, table=replace(table, totals=totals, counts=counts), slot=seen.slot), closed
+        return replace(
+            self, table=replace(table, totals=totals, counts=counts), slot=seen.slot
+        ), closed
 
     def _closed(self, slot: int) -> tuple[Units, tuple[ClosedUnits, ...]]:
         table = self.table
-        closing = (table.statuses == OPEN) & (table.firsts <= slot - self.window)
-        cohorts = np.unique(table.firsts[closing])
+        last = slot - self.window - table.width + 1
+        closing = (table.statuses == OPEN) & (table.cohorts <= last)
         closed = tuple(
-            self._stratum(int(cohort), np.flatnonzero(closing & (table.firsts == cohort)))
-            for cohort in cohorts
+            self._stratum(int(cohort), np.flatnonzero(closing & (table.cohorts == cohort)))
+            for cohort in np.unique(table.cohorts[closing])
         )
         return replace(table, statuses=np.where(closing, DONE, table.statuses)), closed
 
@@ -119,14 +134,26 @@ class WindowMeans(State):
 
 
 def window_means(
-    *, arms: int, window: int, missing: Missing = "zero", capacity: int = CAPACITY
+    *,
+    arms: int,
+    window: int,
+    width: int = 1,
+    missing: Missing = "zero",
+    capacity: int = CAPACITY,
 ) -> WindowMeans:
     """Return a metric that has seen nobody.
 
+    Args:
+        arms: number of arms.
+        window: slots of a unit's window.
+        width: slots of a cohort.
+        missing: what a unit without a value is.
+        capacity: units an arm up to which all are kept.
+
     Raises:
-        ValueError: fewer than two arms, no capacity, or an empty window.
+        ValueError: fewer than two arms, no capacity, an empty window or cohort.
     """
     if window < 1:
         raise ValueError(f"needs a window of at least 1 slot, got {window}")
-    table = empty_units(arms=arms, capacity=capacity)
+    table = empty_units(arms=arms, width=width, capacity=capacity)
     return WindowMeans(table=table, slot=-1, window=window, missing=missing)
