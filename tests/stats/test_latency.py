@@ -16,6 +16,7 @@ from driftline_stats.latency import (
     Thresholds,
     band,
 )
+from driftline_stats.latency_certificate import LatencyCertificate
 
 BEFORE = LatencyHistogram.of(np.random.default_rng(0).lognormal(9, 0.5, 5000))
 THRESHOLDS = Thresholds.of(BEFORE)
@@ -209,3 +210,36 @@ def test_refuses_what_does_not_fit() -> None:
         band(BEFORE, 1.5)
     with pytest.raises(StateError, match="nothing to draw"):
         band(LatencyHistogram(), 0.05)
+
+
+def certified(seen: LatencyBatch, *, ratio: float = 2.0, floor: float = 0.01) -> bool:
+    test = LatencyCertificate.start(THRESHOLDS, ratio=ratio, floor=floor)
+    return test.update(seen).verdict(0.05).rejected
+
+
+def test_an_equal_canary_is_certified_and_a_slower_one_is_not() -> None:
+    assert certified(a_batch(1.0, seed=2))
+    assert not certified(a_batch(2.0, seed=2))
+    assert not certified(counted([], []))
+
+
+def test_one_exceeded_threshold_of_six_keeps_the_certificate_back() -> None:
+    stable = Exceedances(units=10_000, beyond=(5000, 2500, 1000, 500, 100, 10))
+    tail = Exceedances(units=10_000, beyond=(5000, 2500, 1000, 500, 100, 100))
+    assert certified(LatencyBatch(stable=stable, canary=stable))
+    assert certified(LatencyBatch(stable=stable, canary=tail), floor=0.02)
+    assert not certified(LatencyBatch(stable=stable, canary=tail), floor=0.001)
+
+
+def test_certificates_merge_are_stored_and_refuse_others() -> None:
+    start = LatencyCertificate.start(THRESHOLDS, ratio=1.5)
+    a, b = start.update(a_batch(1, 3)), start.update(a_batch(1, 4))
+    assert a.merge(b).log_evidences == pytest.approx(
+        start.update(a_batch(1, 3)).update(a_batch(1, 4)).log_evidences
+    )
+    assert a.merge(b) == b.merge(a)
+    assert LatencyCertificate.from_json(a.to_json()) == a
+    with pytest.raises(StateError, match="different thresholds"):
+        a.merge(LatencyCertificate.start(Thresholds.of(BEFORE, tolerance=0.5), ratio=1.5))
+    with pytest.raises(StateError, match="0 tests of 6"):
+        LatencyCertificate(thresholds=THRESHOLDS, tests=())

@@ -157,10 +157,21 @@ def test_a_wider_canary_of_equal_mean_is_held_back_by_the_bounds() -> None:
     assert "the means may be equal: their difference is in [" in verdict.held_back
 
 
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_an_equal_mean_is_certified_and_one_worse_by_the_margin_is_not(direction: str) -> None:
+    plan = MeanPlan.of(normal(1, 1000, 10, 2), direction=direction)
+    worse = 0.5 if direction == "higher" else -0.5
+    for shift, certified in ((0, True), (-worse, True), (worse, False)):
+        test = after((normal(2, 4000, 10, 2), normal(3, 4000, 10 + shift, 2)), plan=plan)
+        assert (test.log_certificate(0.5) >= math.log(20)) is certified
+        low, high = test.interval(0.05)
+        assert certified is (high < 0.5 if direction == "higher" else low > -0.5)
+
+
 def test_a_constant_metric_is_no_evidence() -> None:
     plan = MeanPlan.of([5.0] * 100)
     test = after(([5.0] * 100, [6.0] * 100), plan=plan)
-    assert test.log_evidence == 0
+    assert test.log_evidence <= 0
     assert test.interval(0.05) == (-math.inf, math.inf)
 
 
@@ -217,6 +228,8 @@ def test_refuses_what_does_not_fit() -> None:
             test.update(MeanBatch(stable=fine, canary=wrong))
         with pytest.raises(BatchError, match=f"stable has .*{said}"):
             test.update(MeanBatch(stable=wrong, canary=fine))
+    with pytest.raises(ValueError, match="margin"):
+        test.log_certificate(0)
     with pytest.raises(StateError, match="different plans"):
         test.merge(MeanShift(plan=MeanPlan(low=-3, high=3, center=0, sd=2)))
     with pytest.raises(StateError, match="nothing to freeze"):
