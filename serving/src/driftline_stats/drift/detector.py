@@ -39,12 +39,13 @@ Floats = npt.NDArray[np.float64]
 class _Tabled(State):
     """A state that carries what is computed from it once."""
 
-    __slots__ = ("mixture",)
+    __slots__ = ("deff", "mixture")
     mixture: Mixture
+    deff: Floats  #: the reference's variance inflation by direction; 1 where it is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plan(_Tabled):
+class DetectorPlan(_Tabled):
     """What a detector looks for, frozen at its start.
 
     Attributes:
@@ -56,7 +57,7 @@ class Plan(_Tabled):
         clear_after: rows without another alarm after which drift is no longer reported.
     """
 
-    KIND: ClassVar[str] = "drift-plan"
+    KIND: ClassVar[str] = "drift-detector-plan"
 
     reference: Reference
     tolerance: float
@@ -71,6 +72,7 @@ class Plan(_Tabled):
                 f"got {self.tolerance}, {self.z} and {self.budget}"
             )
         object.__setattr__(self, "mixture", Mixture.of(self.reference))
+        object.__setattr__(self, "deff", _known_inflation(self.reference))
 
     @classmethod
     def make(
@@ -96,15 +98,6 @@ class Plan(_Tabled):
             z=margin_for(reference.rows),
             clear_after=condition_rows(delay),
         )
-
-    @property
-    def deff(self) -> Floats:
-        """The reference's variance inflation by direction; 1 where it is not known."""
-        parts = [
-            np.maximum(each.inflation, 1.0) if each.inflation.size else np.ones(len(each.pooled))
-            for each in self.reference.channels
-        ]
-        return np.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,19 +137,18 @@ class DriftDetector(State):
         meter: variance inflation of the first live rows.
         rows: seen so far.
         alarmed_at: rows seen at the last alarm, None if there was none.
-        since_clear: alarms since drift was last not reported.
     """
 
     KIND: ClassVar[str] = "drift-detector"
 
-    plan: Plan
+    plan: DetectorPlan
     recursion: ShiryaevRoberts
     meter: InflationMeter
     rows: int = 0
     alarmed_at: int | None = None
 
     @classmethod
-    def start(cls, plan: Plan) -> Self:
+    def start(cls, plan: DetectorPlan) -> Self:
         """Return the detector before the first window."""
         mixture = plan.mixture
         return cls(
@@ -171,7 +163,7 @@ class DriftDetector(State):
         Raises:
             BatchError: counts are negative, of other bins, or of a stratum that is not known.
         """
-        rows = self._checked(batch)
+        rows = checked_rows(self.plan, batch)
         if not rows:
             return self
         mixture, plan = self.plan.mixture, self.plan
@@ -229,14 +221,26 @@ class DriftDetector(State):
             for at, name in enumerate(names)
         }
 
-    def _checked(self, batch: Window) -> int:
-        scores = self.plan.mixture.scores
-        if batch.counts.shape != (scores.bins,):
-            raise BatchError(f"expected counts of {scores.bins} bins, got {batch.counts.shape}")
-        if not 0 <= batch.stratum < len(self.plan.reference.strata):
-            raise BatchError(
-                f"stratum {batch.stratum} is none of {len(self.plan.reference.strata)}"
-            )
-        if (batch.counts < 0).any():
-            raise BatchError("counts cannot be negative")
-        return int(np.add.reduceat(batch.counts, scores.starts).max())
+
+def checked_rows(plan: DetectorPlan, batch: Window) -> int:
+    """Return the rows of a window.
+
+    Raises:
+        BatchError: counts are negative, of other bins, or of a stratum that is not known.
+    """
+    scores, strata = plan.mixture.scores, len(plan.reference.strata)
+    if batch.counts.shape != (scores.bins,):
+        raise BatchError(f"expected counts of {scores.bins} bins, got {batch.counts.shape}")
+    if not 0 <= batch.stratum < strata:
+        raise BatchError(f"stratum {batch.stratum} is none of {strata}")
+    if (batch.counts < 0).any():
+        raise BatchError("counts cannot be negative")
+    return int(np.add.reduceat(batch.counts, scores.starts).max())
+
+
+def _known_inflation(reference: Reference) -> Floats:
+    parts = [
+        np.maximum(each.inflation, 1.0) if each.inflation.size else np.ones(len(each.pooled))
+        for each in reference.channels
+    ]
+    return np.concatenate(parts)

@@ -4,10 +4,12 @@ Rows that depend on those before (a sensor, a session, an hour of the day) make 
 vary with deff * n * var_q(s) instead of n * var_q(s). Blocks of at least 32 rows that follow one
 another tell deff: with block means m_w of n_w rows,
 
-    deff = mean over w of (m_w - m_(w-1))**2 / ((1/n_w + 1/n_(w-1)) var_q(s)),
+    deff = mean over w of (m_w - m_(w-1))**2 / ((1/n_w + 1/n_(w-1)) var(s)),
 
 von Neumann's estimate: differences of neighbours do not take one change of the level for variance.
-Its standard error is about deff * sqrt(3/blocks).
+Its standard error is about deff * sqrt(3/blocks). var(s) is that of single live rows, or that under
+q where it is larger: a new level that a hundredth of the rows have makes sums vary more, but is no
+dependence.
 
 When it is wrong: dependence that reaches much further than a block looks like a level. The
 reference, all of which is at hand, is therefore looked at in blocks of 32, 64, 128 ... rows too.
@@ -15,7 +17,7 @@ reference, all of which is at hand, is therefore looked at in blocks of 32, 64, 
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,24 +36,33 @@ FEWEST_BLOCKS = 10
 WARN_ABOVE = 5.0
 
 
+class Moments(NamedTuple):
+    """First and second moment of the scores of a window's rows, by direction."""
+
+    mean: Floats
+    square: Floats
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InflationMeter(State):
     """The estimate of the module over live rows, in constant space.
 
     >>> meter = InflationMeter.start(1)
     >>> for mean in (0.1, -0.1) * 10:
-    ...     meter = meter.add(np.array([mean]), 100)
-    >>> meter.blocks, (meter.squares / meter.blocks).round(3)  # 0.2**2 / (2/100)
+    ...     meter = meter.add(Moments(np.array([mean]), np.array([1.0])), 100)
+    >>> meter.blocks, (meter.differences / meter.blocks).round(3)  # 0.2**2 / (2/100)
     (19, array([2.]))
     >>> meter.estimate.round(2)  # less than that while there are few blocks
     array([1.43])
 
     Attributes:
-        pending: standardised sums of the block that is being filled, one per direction.
+        pending: sums of standardised scores of the block that is being filled, by direction.
         pending_rows: its rows.
         last: means of the block before.
         last_rows: its rows, 0 if there was none.
-        squares: sum of the scaled squared differences so far.
+        differences: sum of the scaled squared differences so far.
+        sums: of standardised scores of all rows.
+        squares: sum of their squares.
         blocks: how many differences.
         rows: seen so far.
     """
@@ -62,6 +73,8 @@ class InflationMeter(State):
     pending_rows: int
     last: Floats
     last_rows: int
+    differences: Floats
+    sums: Floats
     squares: Floats
     blocks: int
     rows: int
@@ -75,38 +88,46 @@ class InflationMeter(State):
             pending_rows=0,
             last=nothing,
             last_rows=0,
+            differences=nothing,
+            sums=nothing,
             squares=nothing,
             blocks=0,
             rows=0,
         )
 
-    def add(self, means: Floats, rows: int) -> Self:
+    def add(self, window: "Moments", rows: int) -> Self:
         """Return the meter after a window.
 
         Args:
-            means: of the standardised scores (mean 0 and variance 1 under the reference).
+            window: of standardised scores.
             rows: of the window; one without rows changes nothing.
         """
         if not rows:
             return self
-        pending, pending_rows = self.pending + means * rows, self.pending_rows + rows
-        filling = replace(self, pending=pending, pending_rows=pending_rows, rows=self.rows + rows)
-        return filling if pending_rows < BLOCK_ROWS else filling.closed()
+        filling = replace(
+            self,
+            pending=self.pending + window.mean * rows,
+            pending_rows=self.pending_rows + rows,
+            sums=self.sums + window.mean * rows,
+            squares=self.squares + window.square * rows,
+            rows=self.rows + rows,
+        )
+        return filling if filling.pending_rows < BLOCK_ROWS else filling.closed()
 
     def closed(self) -> Self:
         """Return the meter with the block that is being filled taken as whole."""
         mean = self.pending / self.pending_rows
-        squares, blocks = self.squares, self.blocks
+        differences, blocks = self.differences, self.blocks
         if self.last_rows:
             scale = 1 / self.pending_rows + 1 / self.last_rows
-            squares, blocks = squares + (mean - self.last) ** 2 / scale, blocks + 1
+            differences, blocks = differences + (mean - self.last) ** 2 / scale, blocks + 1
         return replace(
             self,
             pending=np.zeros_like(mean),
             pending_rows=0,
             last=mean,
             last_rows=self.pending_rows,
-            squares=squares,
+            differences=differences,
             blocks=blocks,
         )
 
@@ -125,19 +146,21 @@ class InflationMeter(State):
         if self.blocks < FEWEST_BLOCKS:
             return np.ones_like(self.squares)
         doubt = 1.0 if self.complete else 1 + math.sqrt(3 / self.blocks)
-        return np.maximum(self.squares / self.blocks / doubt, 1.0)
+        variance = self.squares / self.rows - (self.sums / self.rows) ** 2
+        return np.maximum(self.differences / self.blocks / np.maximum(variance, 1.0) / doubt, 1.0)
 
 
-def standardised(scores: Scores, counts: npt.NDArray[np.int64], stratum: int = 0) -> Floats:
-    """Return the means of scores with mean 0 and variance 1 under the reference.
+def standardised(scores: Scores, counts: npt.NDArray[np.int64], stratum: int = 0) -> Moments:
+    """Return the moments of scores that have mean 0 and variance 1 under the reference.
 
     Without rows they are 0. Counts may be of one window or, by row, of many.
     """
     rows = scores.rows(counts)
-    means = scores.sums(counts, stratum) / np.maximum(rows, 1.0)
-    shifted = np.where(rows > 0, means - scores.mean[stratum], 0.0)
-    found: Floats = shifted / scores.spread[stratum]
-    return found
+    mean = scores.sums(counts, stratum) / np.maximum(rows, 1.0)
+    square = scores.squares(counts, stratum) / np.maximum(rows, 1.0)
+    centre, spread = scores.mean[stratum], scores.spread[stratum]
+    about = np.where(rows > 0, square - 2 * centre * mean + centre**2, 0.0)
+    return Moments(np.where(rows > 0, mean - centre, 0.0) / spread, about / spread**2)
 
 
 def blocked_inflation(means: Floats, rows: npt.NDArray[np.int64]) -> Floats:
@@ -184,7 +207,7 @@ def reference_inflation(
     number = np.zeros(len(blocks), np.int64) if strata is None else strata
     means = np.zeros((len(blocks), len(scores.names)))
     for each in np.unique(number):
-        means[number == each] = standardised(scores, blocks[number == each], int(each))
+        means[number == each] = standardised(scores, blocks[number == each], int(each)).mean
     rows = np.add.reduceat(blocks, scores.starts, axis=1).max(axis=1)
     kept = rows > 0
     found = blocked_inflation(means[kept], rows[kept])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from driftline_stats.drift.reference import ROLE_WEIGHTS, Channel, Reference
+from driftline_stats.drift.reference import ROLE_WEIGHTS, Reference, ReferenceChannel
 from driftline_stats.drift.tilts import (
     FAMILY_WEIGHTS,
     Direction,
@@ -63,6 +63,12 @@ class Scores:
     def sums(self, counts: npt.NDArray[np.int64], stratum: int = 0) -> Floats:
         """Return the sum of scores of each direction, for one window or, by row, for many."""
         terms = counts[..., self.columns] * self.values[stratum]
+        summed: Floats = np.add.reduceat(terms, self.pointers, axis=-1)
+        return summed
+
+    def squares(self, counts: npt.NDArray[np.int64], stratum: int = 0) -> Floats:
+        """Return the sum of squares of scores, as `sums`."""
+        terms = counts[..., self.columns] * self.values[stratum] ** 2
         summed: Floats = np.add.reduceat(terms, self.pointers, axis=-1)
         return summed
 
@@ -160,7 +166,7 @@ class _Part:
     n_ref: Floats
 
     @classmethod
-    def of(cls, channel: Channel) -> "_Part":
+    def of(cls, channel: ReferenceChannel) -> "_Part":
         pooled = channel.pooled
         laws = [law(each) for each in channel.counts]
         strata = [directions(channel.layout, q) for q in laws]

@@ -16,7 +16,7 @@ ROLE_WEIGHTS = {"feature": 0.55, "prediction": 0.15, "pair": 0.15, "distance": 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Channel(State):
+class ReferenceChannel(State):
     """One histogram of the reference.
 
     Attributes:
@@ -28,7 +28,7 @@ class Channel(State):
             are independent; empty where it is not known.
     """
 
-    KIND: ClassVar[str] = "drift-channel"
+    KIND: ClassVar[str] = "drift-reference-channel"
 
     name: str
     role: str
@@ -70,7 +70,7 @@ class Reference(State):
 
     KIND: ClassVar[str] = "drift-reference"
 
-    channels: tuple[Channel, ...]
+    channels: tuple[ReferenceChannel, ...]
     ordered: bool = False
     strata: tuple[str, ...] = ("all",)
 

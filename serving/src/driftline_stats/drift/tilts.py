@@ -39,7 +39,8 @@ LAMBDAS = (0.15, 0.3, 0.6, 1.2)
 RESOLUTION = 10.0
 #: What a bin's count gains before it becomes a share, so that no bin is impossible.
 PSEUDO_COUNT = 0.5
-TAIL = 0.05
+#: Of the values in a tail, at most; a little more than a twentieth, the size of a bin.
+TAIL = 0.06
 #: The share of a channel's weight that each family of directions gets, before scaling to 1.
 FAMILY_WEIGHTS = {
     "location": 0.3,
@@ -55,16 +56,15 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout(State):
-    """What the bins of a channel are.
-
-    Each bin stands in exactly one of the tuples, by its number.
+    """What the bins of a channel are, by their numbers.
 
     Attributes:
         ordered: bins of values, from low to high.
         levels: bins of values without an order.
         missing: bins of rows that have no value.
-        range: bins of values that the reference hardly has: out of range, infinite, a new level.
         grid: bins of a table of terciles, row by row.
+        range: bins of what the reference hardly has: out of its range, infinite, a new level. They
+            may be ordered too.
     """
 
     KIND: ClassVar[str] = "drift-layout"
@@ -72,21 +72,25 @@ class Layout(State):
     ordered: tuple[int, ...] = ()
     levels: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()
-    range: tuple[int, ...] = ()
     grid: tuple[int, ...] = ()
+    range: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        every = [*self.ordered, *self.levels, *self.missing, *self.range, *self.grid]
-        if sorted(every) != list(range(len(every))):
-            raise StateError(f"each of the bins must stand in one place, found {sorted(every)}")
+        every = sorted(self._once)
+        if every != list(range(len(every))):
+            raise StateError(f"each of the bins must stand in one place, found {every}")
         if len(self.grid) not in (0, 9):
             raise StateError(f"a table of terciles has 9 bins, found {len(self.grid)}")
 
     @property
     def bins(self) -> int:
         """How many there are."""
-        parts = (self.ordered, self.levels, self.missing, self.range, self.grid)
-        return sum(len(part) for part in parts)
+        return len(self._once)
+
+    @property
+    def _once(self) -> list[int]:
+        apart = set(self.range) - set(self.ordered)
+        return [*self.ordered, *self.levels, *self.missing, *self.grid, *apart]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
