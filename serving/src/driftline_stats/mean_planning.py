@@ -35,7 +35,7 @@ def smallest_difference(
     Args:
         alpha: the level of the verdict.
         traffic: units of both arms and the canary's share, one for each weight epoch.
-        tuned_at: as of the plan.
+        tuned_at: as of the bounds.
 
     Returns:
         None where no difference up to 10 sd would show.
