@@ -203,7 +203,7 @@ HIDDEN: Final = Scene(
 """Errors labelled more often in the canary, right rows less, so that coverage is the same."""
 
 
-def _false(what: str, scene: Scene, note: str = "", runs: int = 1500) -> Claim:
+def _false(what: str, scene: Scene, note: str = "", runs: int = 400) -> Claim:
     return Claim(
         topic=TOPIC,
         what=f"false alarms, {what}",
@@ -216,7 +216,7 @@ def _false(what: str, scene: Scene, note: str = "", runs: int = 1500) -> Claim:
     )
 
 
-def _shown(what: str, scene: Scene, note: str = "", runs: int = 300) -> Claim:
+def _shown(what: str, scene: Scene, note: str = "", runs: int = 100) -> Claim:
     return Claim(
         topic=TOPIC,
         what=what,
@@ -236,7 +236,7 @@ def _delay(what: str, scene: Scene, note: str = "") -> Claim:
         stated=None,
         unit="h",
         simulate=partial(hours_to_verdict, scene=scene),
-        runs=300,
+        runs=200,
         kind="shown_delay",
         note=note,
     )
@@ -249,11 +249,14 @@ def _of_arms() -> tuple[Claim, ...]:
         stated=ALPHA,
         unit="of runs",
         simulate=partial(differs, scene=BY_OUTCOME),
-        runs=1000,
+        runs=300,
         short_runs=4,
         note="blocks every verdict",
     )
-    blocked = (_false(f"blocked: {what}", scene) for what, scene in BY_ARM)
+    blocked = (
+        _false(f"blocked: {what}", scene, runs=1000 if "1 h" in what else 400)
+        for what, scene in BY_ARM
+    )
     plain = (
         _shown(f"the same unblocked: {what}", replace(scene, guarded=False), runs=100)
         for what, scene in BY_ARM
@@ -269,7 +272,7 @@ def _of_means() -> tuple[Claim, ...]:
     )
     return tuple(
         replace(
-            _false(f"mean loss, {what}", scene, runs=400),
+            _false(f"mean loss, {what}", scene, runs=150),
             simulate=partial(mean_is_called_worse, scene=scene),
         )
         for what, scene in scenes
