@@ -110,8 +110,8 @@ def test_the_expectation_is_at_most_1_where_labels_come_alike(hazard: float) -> 
     """Enumerated: six waiting predictions of stable and three of the canary."""
     mean = 0.0
     for stable, canary in itertools.product(range(7), range(4)):
-        p = math.comb(6, stable) * math.comb(3, canary)
-        p *= hazard ** (stable + canary) * (1 - hazard) ** (9 - stable - canary)
+        ways = math.comb(6, stable) * math.comb(3, canary)
+        p = ways * hazard ** (stable + canary) * (1 - hazard) ** (9 - stable - canary)
         look = a_look(a_slot((6, stable, 0), (3, canary, 0)))
         mean += p * math.exp(ArmDependence.start().update(look).log_evidence)
     assert 0.5 < mean <= 1 + 1e-12
