@@ -8,11 +8,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from e2e.simulate import report
+from driftline_stats.rates import Counts
+from e2e.simulate import baselines, report
 from e2e.simulate.claims import Claim, Kind, Outcome
+from e2e.simulate.error_rate import Check, ours
 from e2e.simulate.judge import Judged, measure
 from e2e.simulate.runner import Task, run_all
 from e2e.simulate.topics import claims_of, gather, modules
+from e2e.simulate.traffic import LOOKS, first_look
 from e2e.simulate.worker import plain
 
 
@@ -32,6 +35,38 @@ def a_claim(kind: Kind = "rate", stated: float | None = 0.05) -> Claim:
 
 def judged(claim: Claim, outcomes: Sequence[Outcome], *, short: bool = False) -> Judged:
     return Judged(claim=claim, measured=measure(claim, outcomes), short=short)
+
+
+def looks(stable: tuple[int, int], canary: tuple[int, int]) -> Counts:
+    """Return twenty minutes of slots that are all alike: units and events of both arms."""
+    return np.tile(np.array([*stable, *canary], np.int64), (LOOKS, 1))
+
+
+@pytest.mark.parametrize(
+    ("check", "first"),
+    [
+        # Of 100 calls a slot 5 fail, of stable's 900 also 5: five failures are there at once.
+        (baselines.repeated_z_test, 5.0),
+        (baselines.flagger_like, 300.0),
+        (baselines.kayenta_like, 300.0),
+    ],
+)
+def test_others_find_a_canary_that_fails_nine_times_as_often(check: Check, first: float) -> None:
+    assert first_look(check(looks((900, 5), (100, 5)))) == first
+    assert first_look(check(looks((900, 9), (100, 1)))) is None
+
+
+def test_a_threshold_blames_the_canary_for_what_both_arms_suffer() -> None:
+    both = looks((900, 90), (100, 10))
+    assert first_look(baselines.flagger_like(both)) == 300.0
+    assert first_look(baselines.kayenta_like(both)) is None
+    assert first_look(ours(both)) is None
+
+
+def test_totals_over_a_weight_change_blame_the_canary_for_the_time() -> None:
+    early, late = np.array([[950, 1, 50, 0]]), np.array([[500, 50, 500, 50]])
+    assert not ours(np.concatenate([early, late])).any()
+    assert ours(early + late).any()
 
 
 TOPICS = [module for module in modules() if claims_of(module)]
@@ -88,7 +123,7 @@ def test_bounds_decide(claim: Claim, outcomes: list[Outcome], missed: bool) -> N
 
 
 def test_a_stated_figure_of_few_runs_is_itself_uncertain() -> None:
-    outcomes: list[Outcome] = [25.0] * 400 + [35.0] * 500
+    outcomes: Sequence[Outcome] = [25.0] * 400 + [35.0] * 500
     assert not judged(replace(a_claim("delay", 30.0), stated_runs=500), outcomes).missed
 
 

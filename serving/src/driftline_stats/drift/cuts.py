@@ -50,7 +50,8 @@ def numeric_bins(
     if len(finite):
         edges, heavy = _runs(finite, location)
         if extremes is not None:
-            edges = _widened(edges, cells_of(np.array(extremes, np.float32), location))
+            outer = cells_of(np.array(extremes, np.float32), location)
+            edges, heavy = _widened(edges, heavy, outer)
         with np.errstate(over="ignore"):
             d = finite - np.float32(location)
         low, high = _terciles(d)
@@ -104,27 +105,30 @@ def _runs(finite: Numbers, location: float) -> tuple[Cells, tuple[float | None, 
     is_heavy[lightest_first[:-HEAVY_VALUES]] = False
 
     # A segment is one heavy cell, or what lies between two; it has a whole number of runs.
-    segment = np.cumsum(is_heavy | np.concatenate([[False], is_heavy[:-1]]))
-    starts = np.flatnonzero(np.diff(segment, prepend=-1))
+    begins = is_heavy | np.concatenate([[True], is_heavy[:-1]])
+    segment, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)
     rows = np.add.reduceat(counts, starts)
     before = np.cumsum(counts) - counts
-    within = (before - before[starts][segment - segment[0]] + counts / 2) / rows[
-        segment - segment[0]
-    ]
-    runs = np.maximum(1, np.rint(rows / share))[segment - segment[0]]
-    run = np.floor(within * runs)
-    begins = (np.diff(segment, prepend=-1) != 0) | (np.diff(run, prepend=-1) != 0)
-    edges = np.concatenate([cells[begins], cells[is_heavy] + 1, cells[-1:] + 1])
-    edges = np.unique(edges)
+    within = (before - before[starts][segment] + counts / 2) / rows[segment]
+    run = np.floor(within * np.maximum(1, np.rint(rows / share))[segment])
+    begins |= np.diff(run, prepend=-1) != 0
+    edges = np.unique(np.concatenate([cells[begins], cells[is_heavy] + 1, cells[-1:] + 1]))
     values = dict(zip(cells[is_heavy].tolist(), finite[first[is_heavy]].tolist(), strict=True))
     return edges, tuple(values.get(edge) for edge in edges[:-1].tolist())
 
 
-def _widened(edges: Cells, extremes: Cells) -> Cells:
-    """Move the outer edges to the extremes, where these lie outside."""
-    wider = edges.copy()
-    wider[0], wider[-1] = min(edges[0], extremes[0]), max(edges[-1], extremes[1] + 1)
-    return wider
+def _widened(
+    edges: Cells, heavy: tuple[float | None, ...], extremes: Cells
+) -> tuple[Cells, tuple[float | None, ...]]:
+    """Let the outer runs reach the extremes; beside a heavy value a new run does."""
+    lower, upper = int(extremes[0]), int(extremes[1]) + 1
+    if lower < edges[0]:
+        edges = np.concatenate([[lower], edges[0 if heavy[0] is not None else 1 :]])
+        heavy = (None, *heavy) if len(heavy) < len(edges) - 1 else heavy
+    if upper > edges[-1]:
+        edges = np.concatenate([edges[: None if heavy[-1] is not None else -1], [upper]])
+        heavy = (*heavy, None) if len(heavy) < len(edges) - 1 else heavy
+    return edges, heavy
 
 
 def _terciles(d: Numbers) -> tuple[float, float]:

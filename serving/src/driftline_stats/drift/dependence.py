@@ -1,5 +1,7 @@
 """What several features together look like in the reference: pairs, and distance."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,7 +9,6 @@ from driftline_stats.drift.distance import (
     LARGEST_ROW,
     DistanceIndex,
     quantised,
-    squared_lengths,
 )
 from driftline_stats.drift.kernel import Kernel
 from driftline_stats.drift.plan import PAIR_CELLS, Distance, Pair, Plan
@@ -61,29 +62,21 @@ def distance_of(plan: Plan, sample: Rows) -> Distance | None:
     if len(places) < 2:
         return None
     scale = np.array([plan.numeric[at].scale for at in places], np.float32)[:, None]
-    u = quantised(d[places], scale, np.zeros((len(places), 1), np.float32)).astype(np.float64)
-    centre = np.rint(u.mean(axis=1, keepdims=True))
+    zero = np.zeros_like(scale)
+    u = quantised(d[places], scale, zero, np.empty_like(d[places])).astype(np.float64)
     whitening, unit = _whitening(np.cov(u))
-    distance = Distance(
+    uncut = Distance(
         features=tuple(places),
-        centre=centre[:, 0].astype(np.int64),
+        centre=np.rint(u.mean(axis=1)).astype(np.int64),
         whitening=whitening,
         unit=unit,
         edges=np.empty(0),
     )
-    index = DistanceIndex.of(Plan(numeric=plan.numeric, distance=distance))
+    index = DistanceIndex.of(Plan(numeric=plan.numeric, distance=uncut))
     assert index is not None
-    moved = quantised(d[places], index.scale, index.centre)
-    lengths = np.sqrt(squared_lengths(index.whitening, moved)) / unit
     shares = [*(k / DISTANCE_BINS for k in range(1, DISTANCE_BINS)), 0.99, 1.0]
-    edges = np.unique(np.quantile(lengths, shares, method="higher"))
-    return Distance(
-        features=distance.features,
-        centre=distance.centre,
-        whitening=distance.whitening,
-        unit=distance.unit,
-        edges=edges,
-    )
+    edges = np.unique(np.quantile(index.distances_of(d), shares, method="higher"))
+    return replace(uncut, edges=edges)
 
 
 def _by_name(plan: Plan) -> list[int]:

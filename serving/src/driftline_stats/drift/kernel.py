@@ -3,12 +3,7 @@
 For each value d = float32(x) - location is taken, its top 16 bits index the feature's table of
 bins, and one bincount counts all features. Values lie feature after feature, so that each step is
 one pass over memory that the processor's cache holds.
-
-Pairs are counted by bits: a word says of 64 rows whether they are in a tercile, and the number of
-bits that two words have in common is the number of rows in both.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,22 +11,23 @@ import numpy.typing as npt
 from driftline_stats.drift.bins import CELLS
 from driftline_stats.drift.distance import DistanceIndex
 from driftline_stats.drift.levels import LevelIndex
+from driftline_stats.drift.pairs import Bits, PairIndex
 from driftline_stats.drift.plan import PAIR_CELLS, Plan
 from driftline_stats.drift.profile import Counts
 from driftline_stats.drift.rows import Rows
 from driftline_stats.errors import BatchError
 
 Ints = npt.NDArray[np.int64]
-Bits = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.float32]
 
 #: Rows that are taken at once: their values stay in the processor's cache.
-BLOCK = 512
-#: Blocks whose bits are gathered before pairs are counted.
-BLOCKS_OF_BITS = 16
+BLOCK = 1024
+#: Blocks after which pairs are counted: it costs little more than after one.
+BLOCKS_OF_BITS = 8
 
 
 class Kernel:
-    """Counts rows by a plan. It keeps memory of its own to work in: one for each thread.
+    """The tables of a plan, and memory to work in: one for each thread.
 
     >>> from driftline_stats.drift.build import build
     >>> from driftline_stats.drift.rows import Feature, rows_of
@@ -44,37 +40,32 @@ class Kernel:
     """
 
     def __init__(self, plan: Plan) -> None:
+        numeric, categorical = len(plan.numeric), len(plan.categorical)
         starts = np.array(plan.starts, np.int64)
-        width = len(plan.numeric)
         self.plan = plan
-        self._digest = plan.digest
-        self._size = int(starts[-1])
-        self._starts = starts
-        self._tables = np.concatenate(
-            [each.table() + start for each, start in zip(plan.numeric, starts, strict=False)]
-            or [np.empty(0, np.int64)]
-        )
-        self._levels = [LevelIndex.of(each) for each in plan.categorical]
-        self._distance = DistanceIndex.of(plan)
-        self._location = _column(each.location for each in plan.numeric)
-        self._first = (np.arange(width, dtype=np.uint32) * np.uint32(CELLS))[:, None]
-        paired = sorted({at for pair in plan.pairs for at in (pair.first, pair.second)})
-        place = {feature: at for at, feature in enumerate(paired)}
-        self._paired = np.array(paired, np.int64)
-        self._low = _column(plan.numeric[at].low for at in paired)
-        self._high = _column(plan.numeric[at].high for at in paired)
-        self._pairs = np.array(
-            [(place[pair.first], place[pair.second]) for pair in plan.pairs], np.int64
-        ).reshape(-1, 2)
-        self._d = np.empty((width, BLOCK), np.float32)
-        self._cell = np.empty((width, BLOCK), np.uint32)
-        self._at = np.empty((width, BLOCK), np.int64)
-        self._bin = np.empty((width, BLOCK), np.int64)
+        self.digest = plan.digest
+        self.bins = int(starts[-1])
+        self.distance = DistanceIndex.of(plan)
+        self.pairs = PairIndex.of(plan)
+        self._distance_from = int(starts[-2]) if plan.distance is not None else self.bins
+        self._pairs_from = int(starts[numeric + categorical])
+        self._levels = [
+            (LevelIndex.of(bins), int(start))
+            for bins, start in zip(plan.categorical, starts[numeric:], strict=False)
+        ]
+        tables = [bins.table() + at for bins, at in zip(plan.numeric, starts, strict=False)]
+        self._tables = np.concatenate([*tables, np.empty(0, np.int64)])
+        self._table = (np.arange(numeric, dtype=np.uint32) * np.uint32(CELLS))[:, None]
+        self._location = np.array([bins.location for bins in plan.numeric], np.float32)[:, None]
+        self._d = np.empty((numeric, BLOCK), np.float32)
+        self._cell = np.empty((numeric, BLOCK), np.uint32)
+        self._at = np.empty((numeric, BLOCK), np.int64)
+        self._bin = np.empty((numeric, BLOCK), np.int64)
 
     @property
     def table_bytes(self) -> int:
-        """What the tables take in memory."""
-        return self._tables.nbytes + sum(each.table.nbytes for each in self._levels)
+        """What the tables take in memory: half a megabyte for each numeric feature."""
+        return self._tables.nbytes + sum(index.table.nbytes for index, _ in self._levels)
 
     def count(self, rows: Rows) -> Counts:
         """Return the counts of some rows.
@@ -82,95 +73,132 @@ class Kernel:
         Raises:
             BatchError: they have other features than the plan.
         """
-        values = np.zeros(self._size, np.int64)
-        self.add_to(values, rows)
-        return Counts(plan=self._digest, rows=len(rows), values=values)
+        counter = Counter(self)
+        counter.add(rows)
+        return counter.counts()
 
-    def add_to(self, values: Ints, rows: Rows) -> None:
-        """Add the counts of some rows to counts that are being made; see `count`."""
-        shape = (rows.numeric.shape[1], len(rows.categorical))
-        if shape != (len(self.plan.numeric), len(self._levels)):
+    def check(self, rows: Rows) -> None:
+        """Make sure that rows have the features of the plan.
+
+        Raises:
+            BatchError: they have not.
+        """
+        found = rows.numeric.shape[1], len(rows.categorical)
+        expected = len(self.plan.numeric), len(self.plan.categorical)
+        if found != expected:
             raise BatchError(
-                f"rows have {shape[0]} numeric and {shape[1]} categorical features, "
-                f"expected {len(self.plan.numeric)} and {len(self._levels)}"
+                f"rows have {found[0]} numeric and {found[1]} categorical features, "
+                f"expected {expected[0]} and {expected[1]}"
             )
-        self._add_levels(values, rows)
-        if len(self._d):
-            with np.errstate(over="ignore", invalid="ignore"):
-                self._add_numbers(values, rows.numeric)
 
-    def _add_levels(self, values: Ints, rows: Rows) -> None:
-        starts = self._starts[len(self.plan.numeric) :]
-        for index, start, column in zip(self._levels, starts, rows.categorical, strict=False):
+    def add_levels(self, values: Ints, rows: Rows) -> None:
+        """Count categorical features."""
+        for (index, start), column in zip(self._levels, rows.categorical, strict=True):
             counted = np.bincount(index.bins_of(column))
             values[start : start + len(counted)] += counted
 
-    def _add_numbers(self, values: Ints, numeric: npt.NDArray[np.float32]) -> None:
-        step = BLOCK * BLOCKS_OF_BITS
-        for begin in range(0, len(numeric), step):
-            bits = [
-                self._add_block(values, block) for block in _blocks(numeric[begin : begin + step])
-            ]
-            if len(self._pairs):
-                self._add_pairs(
-                    values, np.concatenate(bits, axis=2), len(numeric[begin : begin + step])
-                )
+    def add_block(self, values: Ints, numeric: Numbers) -> Numbers:
+        """Count numeric features and distance, of one to `BLOCK` rows.
 
-    def _add_block(self, values: Ints, block: npt.NDArray[np.float32]) -> Bits:
-        """Count features and distance; return the bits of the terciles."""
-        rows = len(block)
+        Returns:
+            d, shape [features, rows]; it is overwritten by the next block.
+        """
+        rows = len(numeric)
         d, cell = self._d[:, :rows], self._cell[:, :rows]
         at, found = self._at[:, :rows], self._bin[:, :rows]
-        np.subtract(block.T, self._location, out=d)
+        np.subtract(numeric.T, self._location, out=d)
         np.right_shift(d.view(np.uint32), 16, out=cell)
-        np.add(cell, self._first, out=cell)
+        np.add(cell, self._table, out=cell)
         np.copyto(at, cell)
         self._tables.take(at, out=found, mode="wrap")
         counted = np.bincount(found.ravel())
         values[: len(counted)] += counted
-        if self._distance is not None:
-            counted = np.bincount(self._distance.bins_of(d))
-            start = self._starts[-2]
-            values[start : start + len(counted)] += counted
-        return self._bits(d)
+        if self.distance is not None:
+            counted = np.bincount(self.distance.bins_of(d))
+            values[self._distance_from : self._distance_from + len(counted)] += counted
+        return d
 
-    def _bits(self, d: npt.NDArray[np.float32]) -> Bits:
-        """Return which rows are in the lowest and in the highest tercile: [2, features, words]."""
-        words = -(-d.shape[1] // 64)
-        inside = np.zeros((2, len(self._paired), words * 64), np.bool_)
-        if len(self._paired):
-            paired = d if len(self._paired) == len(d) else d[self._paired]
-            np.less(paired, self._low, out=inside[0, :, : d.shape[1]])
-            np.greater(paired, self._high, out=inside[1, :, : d.shape[1]])
-        return np.packbits(inside, axis=2).view(np.uint64)
-
-    def _add_pairs(self, values: Ints, bits: Bits, rows: int) -> None:
-        single = _ones(bits)
-        first, second = self._pairs.T
-        tables = np.empty((len(first), 3, 3), np.int64)
-        left, right = bits[:, first], bits[:, second]
-        for row, a in ((0, left[0]), (2, left[1])):
-            for column, b in ((0, right[0]), (2, right[1])):
-                tables[:, row, column] = _ones(a & b)
-        tables[:, 0, 1] = single[0, first] - tables[:, 0, 0] - tables[:, 0, 2]
-        tables[:, 2, 1] = single[1, first] - tables[:, 2, 0] - tables[:, 2, 2]
-        tables[:, 1, 0] = single[0, second] - tables[:, 0, 0] - tables[:, 2, 0]
-        tables[:, 1, 2] = single[1, second] - tables[:, 0, 2] - tables[:, 2, 2]
-        tables[:, 1, 1] = 0
-        tables[:, 1, 1] = rows - tables.sum((1, 2))
-        start = self._starts[len(self.plan.numeric) + len(self._levels)]
-        values[start : start + len(first) * PAIR_CELLS] += tables.ravel()
+    def add_pairs(self, values: Ints, tables: Ints) -> None:
+        """Add tables of pairs."""
+        end = self._pairs_from + PAIR_CELLS * len(tables)
+        values[self._pairs_from : end] += tables.ravel()
 
 
-def _ones(bits: Bits) -> Ints:
-    counted: Ints = np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
-    return counted
+class Counter:
+    """Counts rows that come in small batches: they are gathered until a block is full.
 
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature
+    >>> rows = Rows(numeric=np.arange(100, dtype=np.float32)[:, None])
+    >>> profile = build((Feature(name="x"),), rows)
+    >>> counter = Counter(Kernel(profile.plan))
+    >>> for at in range(100):
+    ...     counter.add(rows[at : at + 1])
+    >>> counter.counts() == profile.reference
+    True
+    """
 
-def _column(values: "Iterator[float]") -> npt.NDArray[np.float32]:
-    return np.array(list(values), np.float32)[:, None]
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._values = np.zeros(kernel.bins, np.int64)
+        self._rows = 0
+        self._numeric = np.empty((BLOCK, len(kernel.plan.numeric)), np.float32)
+        self._waiting = 0
+        self._columns: list[Rows] = []
+        self._bits: list[Bits] = []
+        self._rows_of_bits = 0
 
+    def add(self, rows: Rows) -> None:
+        """Count some rows, or keep them until there are more.
 
-def _blocks(numeric: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
-    for begin in range(0, len(numeric), BLOCK):
-        yield numeric[begin : begin + BLOCK]
+        Raises:
+            BatchError: they have other features than the plan.
+        """
+        self._kernel.check(rows)
+        number = len(rows)
+        if self._waiting + number > BLOCK:
+            self._flush()
+        if number >= BLOCK:
+            self._add(rows)
+        else:
+            self._numeric[self._waiting : self._waiting + number] = rows.numeric
+            self._waiting += number
+            if rows.categorical:
+                self._columns.append(rows)
+        self._rows += number
+
+    def counts(self) -> Counts:
+        """Return the counts of all rows so far."""
+        self._flush()
+        self._count_pairs()
+        return Counts(plan=self._kernel.digest, rows=self._rows, values=self._values.copy())
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        columns = tuple(Rows.joined(self._columns).categorical) if self._columns else ()
+        waiting, self._waiting, self._columns = self._waiting, 0, []
+        self._add(Rows(numeric=self._numeric[:waiting], categorical=columns))
+
+    def _add(self, rows: Rows) -> None:
+        kernel = self._kernel
+        kernel.add_levels(self._values, rows)
+        if not kernel.plan.numeric:
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            for begin in range(0, len(rows), BLOCK):
+                d = kernel.add_block(self._values, rows.numeric[begin : begin + BLOCK])
+                if kernel.pairs is not None:
+                    self._keep_bits(kernel.pairs.bits_of(d), d.shape[1])
+
+    def _keep_bits(self, bits: Bits, rows: int) -> None:
+        self._bits.append(bits)
+        self._rows_of_bits += rows
+        if len(self._bits) == BLOCKS_OF_BITS:
+            self._count_pairs()
+
+    def _count_pairs(self) -> None:
+        if self._kernel.pairs is not None and self._bits:
+            tables = self._kernel.pairs.tables_of(self._bits, self._rows_of_bits)
+            self._kernel.add_pairs(self._values, tables)
+        self._bits, self._rows_of_bits = [], 0
