@@ -37,7 +37,7 @@ def rows_to_alarm(
     return float(seen - before) if seen > before else None
 
 
-def rows_to_false_alarm(rng: np.random.Generator, *, low: int = LOOK, high: int = LOOK) -> Outcome:
+def rows_to_false_alarm(rng: np.random.Generator, *, low: int = 200, high: int = 200) -> Outcome:
     """Return the labels until a false alarm, in looks of any sizes between two."""
     detector, seen = _detector(), 0
     while not detector.alarmed and seen < 10 * BUDGET:
@@ -154,19 +154,19 @@ def _delays() -> tuple[Claim, ...]:
 
 def _distances() -> tuple[Claim, ...]:
     return (
-        _claim("between false alarms, looks of 50", rows_to_false_alarm, BUDGET, 200),
+        _claim("between false alarms, looks of 200", rows_to_false_alarm, BUDGET, 150),
         _claim(
             "between false alarms, looks of 0 to 400",
             partial(rows_to_false_alarm, low=0, high=400),
             BUDGET,
-            200,
+            150,
         ),
-        _claim("between false alarms, bounded losses", rows_to_false_alarm_of_losses, BUDGET, 100),
+        _claim("between false alarms, bounded losses", rows_to_false_alarm_of_losses, BUDGET, 150),
         _claim(
             "between false alarms, risk by hour, stratified",
             partial(rows_to_false_alarm_by_hour, stratified=True),
             BUDGET,
-            200,
+            150,
         ),
         _claim(
             "between false alarms, risk by hour, not stratified",
@@ -179,7 +179,7 @@ def _distances() -> tuple[Claim, ...]:
             "between false alarms, upper bound of a reference of 1,000 rows",
             partial(alarms_early_by_estimate, bounded=True),
             BUDGET,
-            200,
+            150,
         ),
         _claim(
             "between false alarms, estimate of a reference of 1,000 rows",
