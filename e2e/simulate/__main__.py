@@ -73,7 +73,9 @@ def _run(tasks: Sequence[Task], *, short: bool, processes: int) -> list[Judged]:
             if judged:
                 word = judged.verdict or "shown"
                 measured = report.row(judged)[2]
-                console.print(f"{word:7} {judged.claim.key}: {measured}", highlight=False)
+                console.print(
+                    f"{word:7} {judged.claim.key}: {measured}", highlight=False, soft_wrap=True
+                )
 
         return run_all(tasks, told, short=short, processes=processes)
 

@@ -62,8 +62,9 @@ def bound_text(judged: Judged) -> str:
 def row(judged: Judged) -> tuple[str, ...]:
     """Return the cells of a claim."""
     claim, found = judged.claim, judged.measured
+    unit = "" if math.isinf(found.value) else claim.unit
     median = "median " if claim.kind in MEDIANS else ""
-    measured = f"{median}{figure(found.value)} {claim.unit}".strip()
+    measured = f"{median}{figure(found.value)} {unit}".strip()
     told = (claim.what, stated_text(judged), measured, bound_text(judged))
     return (*told, f"{found.runs:,}", judged.verdict, claim.note)
 

@@ -1,14 +1,16 @@
 """All claims, in the order in which a reader meets them."""
 
 import importlib
+import pkgutil
 from collections.abc import Sequence
 from typing import Final
 
+import e2e.simulate
 from e2e.simulate.claims import Claim
 from e2e.simulate.runner import Task
 
-TOPICS: Final = ("error_rate", "assumptions", "drift_peers")
-PACKAGE: Final = "e2e.simulate"
+FIRST: Final = ("error_rate", "assumptions")
+"""Modules that come before the others, which follow by name."""
 
 
 def gather(words: Sequence[str] = (), *, short: bool = False) -> list[Task]:
@@ -23,7 +25,7 @@ def gather(words: Sequence[str] = (), *, short: bool = False) -> list[Task]:
     """
     tasks = [
         Task(module=module, claim=claim, runs=claim.short_runs if short else claim.runs)
-        for module in (f"{PACKAGE}.{topic}" for topic in TOPICS)
+        for module in modules()
         for claim in claims_of(module)
     ]
     keys = [task.claim.key for task in tasks]
@@ -32,9 +34,16 @@ def gather(words: Sequence[str] = (), *, short: bool = False) -> list[Task]:
     return [task for task in tasks if task.runs and _is_wanted(task.claim, words)]
 
 
+def modules() -> list[str]:
+    """Return the modules of this package that have claims: a new one is there by being there."""
+    names = {each.name for each in pkgutil.iter_modules(e2e.simulate.__path__)} - {"__main__"}
+    ordered = [*(name for name in FIRST if name in names), *sorted(names - set(FIRST))]
+    return [f"{e2e.simulate.__name__}.{name}" for name in ordered]
+
+
 def claims_of(module: str) -> tuple[Claim, ...]:
-    """Return the claims of a topic's module."""
-    claims: tuple[Claim, ...] = importlib.import_module(module).CLAIMS
+    """Return the claims of a module; most of them state none."""
+    claims: tuple[Claim, ...] = getattr(importlib.import_module(module), "CLAIMS", ())
     return claims
 
 

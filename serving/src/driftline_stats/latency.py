@@ -143,6 +143,26 @@ class LatencyBatch(State):
         """Return the batch of the same slot that holds the units of both."""
         return type(self)(stable=self.stable + other.stable, canary=self.canary + other.canary)
 
+    def at_each_of(self, thresholds: Thresholds) -> tuple[RateBatch, ...]:
+        """Return the batch as rates of exceedances, one for each threshold.
+
+        Raises:
+            BatchError: it has counted another number of thresholds.
+        """
+        for arm in (self.stable, self.canary):
+            if len(arm.beyond) != len(thresholds.stable):
+                frozen = len(thresholds.stable)
+                raise BatchError(f"{len(arm.beyond)} thresholds counted, {frozen} frozen")
+        return tuple(
+            RateBatch(
+                stable_units=self.stable.units,
+                stable_events=stable,
+                canary_units=self.canary.units,
+                canary_events=canary,
+            )
+            for stable, canary in zip(self.stable.beyond, self.canary.beyond, strict=True)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyShift(State):
@@ -207,15 +227,8 @@ class LatencyShift(State):
         Raises:
             BatchError: the batch has another number of thresholds.
         """
-        for arm in (batch.stable, batch.canary):
-            if len(arm.beyond) != len(self.tests):
-                raise BatchError(f"{len(arm.beyond)} thresholds counted, {len(self.tests)} frozen")
-        tests = tuple(
-            test.update(_rates(batch, stable, canary))
-            for test, stable, canary in zip(
-                self.tests, batch.stable.beyond, batch.canary.beyond, strict=True
-            )
-        )
+        slots = batch.at_each_of(self.thresholds)
+        tests = tuple(test.update(slot) for test, slot in zip(self.tests, slots, strict=True))
         return type(self)(thresholds=self.thresholds, tests=tests)
 
     def merge(self, other: Self) -> Self:
@@ -299,13 +312,4 @@ def _exceedances(
         raise BatchError(f"buckets of {histogram.digits} digits, thresholds of {digits}")
     return Exceedances(
         units=histogram.total, beyond=tuple(histogram.at_least(edge) for edge in thresholds)
-    )
-
-
-def _rates(batch: LatencyBatch, stable: int, canary: int) -> RateBatch:
-    return RateBatch(
-        stable_units=batch.stable.units,
-        stable_events=stable,
-        canary_units=batch.canary.units,
-        canary_events=canary,
     )

@@ -18,6 +18,8 @@ from driftline_stats.state import State
 TILTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 #: Outcomes are winsorised at stable's quantiles of these shares.
 WINSORISED_AT = (0.001, 0.999)
+#: A plan is frozen as if no outcome were farther from zero.
+LARGEST = 1e100
 #: An outcome may lie this many sd from the centre: exp(0.8 * 500) times 1e9 fits a double.
 FARTHEST = 500.0
 
@@ -81,18 +83,19 @@ class MeanPlan(State):
             StateError: no outcome is a finite number.
         """
         values = as_floats(outcomes)
-        values = values[np.isfinite(values)]
+        values = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
         if not values.size:
             raise StateError("no outcome of stable is a finite number: nothing to freeze from")
         low, high = np.quantile(values, WINSORISED_AT)
         if low == high:
             low, high = values.min(), values.max()
         clipped = np.clip(values, low, high)
+        width = high - low or 1.0  # to scale by, lest squares overflow or vanish
         return cls(
             low=float(low),
             high=float(high),
             center=float(np.clip(clipped.mean(), low, high)),
-            sd=float(clipped.std()),
+            sd=float(((clipped - low) / width).std() * width),
             direction=direction,
             tolerance=tolerance,
         )
@@ -199,7 +202,10 @@ class MeanShift(State):
        E[prod exp(lambda y)] <= (mean exp(lambda y))^N_c (Maclaurin's inequality).
     2. **The bounds of the means** (`MeanBounds`). Null: the canary's mean is not worse by more than
        the tolerance. Asymptotic. Without them a canary of equal mean and larger spread would be
-       called worse: the first null does not hold, though the mean does.
+       called worse: the first null does not hold, though the mean does. Only half of its evidence
+       counts, so that a verdict at alpha is one that `interval(alpha)`, which looks to both sides,
+       agrees with; what that leaves over of alpha is there for samples that are not large. So this
+       evidence starts at 1/2.
 
     The smaller of the two is evidence against either null alone. So the false alarm probability is
     at most alpha exactly when the arms do not differ at all, and asymptotically when their
@@ -292,16 +298,37 @@ class MeanShift(State):
 
     @property
     def log_evidence_means(self) -> float:
-        """Log evidence against "the mean is not worse by more than the tolerance"; asymptotic."""
+        """Log of half the evidence against "not worse by more than the tolerance"; asymptotic.
+
+        It reaches ln(1/alpha) exactly when `interval(alpha)` leaves the tolerance out.
+        """
         if not self.plan.sd:
-            return 0.0
+            return -math.log(2)
         margin = self.plan.tolerance / self.plan.sd
-        return self.bounds.log_evidence(margin, lower=self.plan.direction == "lower")
+        lower = self.plan.direction == "lower"
+        return self.bounds.log_evidence(margin, lower=lower) - math.log(2)
 
     @property
     def log_evidence(self) -> float:
         """The smaller of both: evidence against either null, and so fit to be combined."""
         return min(self.log_evidence_tilting, self.log_evidence_means)
+
+    def log_certificate(self, margin: float) -> float:
+        """Return log evidence against "the mean is worse by the margin or more"; asymptotic.
+
+        It certifies, for promoting early, that the canary is not worse by the margin, a positive
+        number in the metric's unit. Falsely so with a probability of about beta at most, where
+        certified means that half of the evidence reaches 1/beta.
+
+        Raises:
+            ValueError: the margin is not positive.
+        """
+        if not 0 < margin < math.inf:
+            raise ValueError(f"the margin must be positive, got {margin}")
+        if not self.plan.sd:
+            return -math.log(2)
+        better = self.plan.direction == "higher"
+        return self.bounds.log_evidence(-margin / self.plan.sd, lower=better) - math.log(2)
 
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary's mean is worse.
