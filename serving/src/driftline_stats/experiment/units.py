@@ -209,7 +209,8 @@ class Units(State):
         mine, its = self.thinned(level), other.thinned(level)
         units, at = np.unique(np.concatenate([mine.units, its.units]), return_inverse=True)
         all_arms = np.concatenate([mine.arms, its.arms])
-        arms = _gathered(np.minimum, at, all_arms)
+        seen = np.concatenate([mine.firsts, its.firsts]) * self.arm_count + all_arms
+        firsts, arms = np.divmod(_gathered(np.minimum, at, seen), self.arm_count)
         statuses = _gathered(np.maximum, at, np.concatenate([mine.statuses, its.statuses]))
         statuses[at[all_arms != arms[at]]] = MOVED
         merged = replace(
@@ -218,7 +219,7 @@ class Units(State):
             cohort=max(mine.cohort, its.cohort),
             units=units,
             arms=arms,
-            firsts=_gathered(np.minimum, at, np.concatenate([mine.firsts, its.firsts])),
+            firsts=firsts,
             cohorts=_gathered(np.minimum, at, np.concatenate([mine.cohorts, its.cohorts])),
             statuses=statuses,
             totals=_gathered(np.add, at, np.concatenate([mine.totals, its.totals])),
