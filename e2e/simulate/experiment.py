@@ -169,7 +169,9 @@ def either_way(bar: float) -> Run:
             [2000 - units, rng.binomial(2000 - units, RARE), units, rng.binomial(units, RARE)], -1
         )
         test = RateRatio.above(1.0)
-        return max(test.path(both).max(), test.path(both[:, [2, 3, 0, 1]]).max()) >= math.log(bar)
+        swapped = both[:, [2, 3, 0, 1]]
+        top = max(float(test.path(each).max()) for each in (both, swapped))
+        return top >= math.log(bar)
 
     return run
 
