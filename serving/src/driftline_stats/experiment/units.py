@@ -165,8 +165,9 @@ class Units(State):
         Raises:
             BatchError: an arm does not exist.
         """
-        if len(seen.arms) and not 0 <= seen.arms.min() <= seen.arms.max() < self.arm_count:
-            raise BatchError(f"arms are 0 to {self.arm_count - 1}, found {set(seen.arms.tolist())}")
+        low, high = (int(each) for each in (seen.arms.min(initial=0), seen.arms.max(initial=0)))
+        if not 0 <= low <= high < self.arm_count:
+            raise BatchError(f"arms are 0 to {self.arm_count - 1}, found {low} to {high}")
         hashes = seen.units.view(np.int64)
         fresh = _sampled(hashes, self.level) & (self.rows_of(hashes) < 0)
         table = _within_capacity(self._with_new(np.unique(hashes[fresh]), seen))
