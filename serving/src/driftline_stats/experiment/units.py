@@ -168,13 +168,12 @@ class Units(State):
         if len(seen.arms) and not 0 <= seen.arms.min() <= seen.arms.max() < self.arm_count:
             raise BatchError(f"arms are 0 to {self.arm_count - 1}, found {set(seen.arms.tolist())}")
         hashes = seen.units.view(np.int64)
-        kept = _sampled(hashes, self.level)
-        new = np.setdiff1d(hashes[kept], self.units)
-        table = _within_capacity(self._with_new(new, seen))
+        fresh = _sampled(hashes, self.level) & (self.rows_of(hashes) < 0)
+        table = _within_capacity(self._with_new(np.unique(hashes[fresh]), seen))
         rows = table.rows_of(hashes)
         known = rows >= 0
+        fresh &= known
         arms = table.arms.copy()
-        fresh = known & np.isin(hashes, new)
         np.minimum.at(arms, rows[fresh], seen.arms[fresh])
         statuses = table.statuses.copy()
         statuses[rows[known][arms[rows[known]] != seen.arms[known]]] = MOVED
