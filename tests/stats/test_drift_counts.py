@@ -1,5 +1,7 @@
 """Counts add, whatever the batches are and whatever is in them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -205,9 +207,9 @@ def test_integers_land_the_same_whatever_their_type(levels: list[int], dtype: ty
     features = (Feature(name="x", kind="categorical"),)
     profile = build(features, rows_of(features, {"x": levels}))
     limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.iinfo(np.int32)
-    wanted = [level for level in (*levels, 1, 6, -1, 127, limits.max, limits.min)]
+    wanted = [*levels, 1, 6, -1, 127, limits.max, limits.min]
     fits = [level for level in wanted if limits.min <= level <= limits.max]
-    column = np.array(fits, dtype)
+    column: np.ndarray[Any, Any] = np.array(fits).astype(dtype)
     live = Rows(numeric=np.empty((len(column), 0), np.float32), categorical=(column,))
     kinds = Kernel(profile.plan).count(live).of(profile.channels[0])
     expected = [
