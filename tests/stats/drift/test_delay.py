@@ -21,7 +21,7 @@ def draw(rng: np.random.Generator, rows: int, shift: float = 0.0) -> Rows:
     return Rows(numeric=numbers.astype(np.float32))
 
 
-PROFILE = build(FEATURES, draw(np.random.default_rng(1), 10_000))
+PROFILE = build(FEATURES, draw(np.random.default_rng(1), 10_000), in_order=True)
 REFERENCE = reference_of(PROFILE)
 
 
