@@ -32,6 +32,8 @@ BLOCK_ROWS = 32
 LIVE_ROWS = 10_000
 #: Fewer blocks say nothing.
 FEWEST_BLOCKS = 10
+#: Where the reference does not know the inflation, evidence waits for so many.
+BLOCKS_TO_TRUST = 20
 #: Where rows depend on each other so much, the report says so.
 WARN_ABOVE = 5.0
 
@@ -146,8 +148,29 @@ class InflationMeter(State):
         if self.blocks < FEWEST_BLOCKS:
             return np.ones_like(self.squares)
         doubt = 1.0 if self.complete else 1 + math.sqrt(3 / self.blocks)
+        return np.maximum(self._raw / doubt, 1.0)
+
+    def allowed_for(self, *, trusted: bool) -> Floats:
+        """Return the inflation that evidence is to be divided by, at least 1.
+
+        Args:
+            trusted: whether the reference knows the inflation too. Otherwise nothing is taken off
+                for doubt.
+        """
+        if trusted or self.blocks < FEWEST_BLOCKS:
+            return self.estimate
+        return np.maximum(self._raw, 1.0)
+
+    @property
+    def enough(self) -> bool:
+        """Whether these rows alone can say how much they depend on each other."""
+        return self.blocks >= BLOCKS_TO_TRUST
+
+    @property
+    def _raw(self) -> Floats:
         variance = self.squares / self.rows - (self.sums / self.rows) ** 2
-        return np.maximum(self.differences / self.blocks / np.maximum(variance, 1.0) / doubt, 1.0)
+        found: Floats = self.differences / self.blocks / np.maximum(variance, 1.0)
+        return found
 
 
 def standardised(scores: Scores, counts: npt.NDArray[np.int64], stratum: int = 0) -> Moments:
