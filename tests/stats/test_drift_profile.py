@@ -204,7 +204,7 @@ def test_order_shows_dependence_in_time() -> None:
 
 def test_a_damaged_order_says_so() -> None:
     with pytest.raises(StateError, match="packed"):
-        _ = Order(rows=1, blocks=1, packed="no").counts
+        _ = Order(rows=1, blocks=1, width=1, packed="no").counts
 
 
 def test_a_wide_tensor_is_watched_by_few_numbers() -> None:
