@@ -44,6 +44,7 @@ class Kernel:
         starts = np.array(plan.starts, np.int64)
         self.plan = plan
         self.digest = plan.digest
+        self.features = numeric, categorical
         self.bins = int(starts[-1])
         self.distance = DistanceIndex.of(plan)
         self.pairs = PairIndex.of(plan)
@@ -90,11 +91,10 @@ class Kernel:
             BatchError: they have not.
         """
         found = rows.numeric.shape[1], len(rows.categorical)
-        expected = len(self.plan.numeric), len(self.plan.categorical)
-        if found != expected:
+        if found != self.features:
             raise BatchError(
                 f"rows have {found[0]} numeric and {found[1]} categorical features, "
-                f"expected {expected[0]} and {expected[1]}"
+                f"expected {self.features[0]} and {self.features[1]}"
             )
 
     def add_levels(self, values: Ints, rows: Rows) -> None:
@@ -164,7 +164,7 @@ class Counter:
             BatchError: they have other features than the plan.
         """
         self._kernel.check(rows)
-        number = len(rows)
+        number = len(rows.numeric)
         if self._waiting + number > BLOCK:
             self._flush()
         if number >= BLOCK:
