@@ -32,8 +32,7 @@ def quantised(d: Numbers, scale: Numbers, centre: Numbers, out: Numbers) -> Numb
     with np.errstate(over="ignore", invalid="ignore"):
         np.multiply(d, np.float32(STEPS) / scale, out=out)
     np.rint(out, out=out)
-    np.maximum(out, np.float32(-CUT), out=out)
-    np.minimum(out, np.float32(CUT), out=out)
+    out.clip(np.float32(-CUT), np.float32(CUT), out=out)
     np.subtract(out, centre, out=out)
     missing = np.isnan(out)
     if missing.any():
@@ -46,7 +45,7 @@ class DistanceIndex:
     """The bin of each row's distance. It keeps memory to work in: one for each thread."""
 
     features: Ints
-    all_of: int
+    as_they_stand: bool
     scale: Numbers
     centre: Numbers
     whitening: Numbers
@@ -66,7 +65,7 @@ class DistanceIndex:
         shape = len(scales), STEP
         return cls(
             features=np.array(distance.features, np.int64),
-            all_of=len(plan.numeric),
+            as_they_stand=list(distance.features) == list(range(len(plan.numeric))),
             scale=np.array(scales, np.float32)[:, None],
             centre=distance.centre.astype(np.float32)[:, None],
             whitening=distance.whitening.astype(np.float32),
@@ -93,7 +92,7 @@ class DistanceIndex:
                 self._whitened[:, :rows],
                 self._squares[:, :rows],
             )
-            chosen = part if len(self.features) == self.all_of else part[self.features]
+            chosen = part if self.as_they_stand else part[self.features]
             quantised(chosen, self.scale, self.centre, u)
             np.matmul(self.whitening, u, out=whitened)
             np.copyto(squares, whitened)
