@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from driftline_stats.drift.detector import DriftDetector, Plan, Window
-from driftline_stats.drift.reference import Channel, Reference, unknown_inflation
+from driftline_stats.drift.detector import DetectorPlan, DriftDetector, Window
+from driftline_stats.drift.reference import Reference, ReferenceChannel, unknown_inflation
 from driftline_stats.drift.tilts import Layout
 from e2e.pictures.rollouts import Floats
 from e2e.pictures.style import (
@@ -74,18 +74,20 @@ def _counts(values: Floats, edges: Floats) -> npt.NDArray[np.int64]:
     return np.bincount(np.searchsorted(edges, values), minlength=BINS)
 
 
-def _plan(counts: npt.NDArray[np.int64]) -> Plan:
-    channel = Channel(
+def _plan(counts: npt.NDArray[np.int64]) -> DetectorPlan:
+    channel = ReferenceChannel(
         name="age",
         role="feature",
         layout=Layout(ordered=tuple(range(BINS))),
         counts=counts[None, :],
         inflation=unknown_inflation(),
     )
-    return Plan.make(Reference(channels=(channel,)), budget=BUDGET, tolerance=0.1)
+    return DetectorPlan.make(
+        Reference(channels=(channel,), ordered=True), budget=BUDGET, tolerance=0.1
+    )
 
 
-def _path(plan: Plan, edges: Floats, shift: float, random: np.random.Generator) -> Floats:
+def _path(plan: DetectorPlan, edges: Floats, shift: float, random: np.random.Generator) -> Floats:
     """Return the evidence after each window; the shift comes after some of them."""
     detector, found = DriftDetector.start(plan), []
     for window in range(WINDOWS):
