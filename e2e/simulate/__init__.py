@@ -1,0 +1,1 @@
+"""`make simulate`: whether the statistics keep what they state, by seeded simulation."""

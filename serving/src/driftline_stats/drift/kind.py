@@ -1,0 +1,194 @@
+"""What kind of change it is, and what it asks for.
+
+- integrity: the data is faulty. A value is missing, out of range, infinite or of a new level where
+  it was not before, or is in another unit.
+- covariate: the inputs are others, and may well be right.
+- prediction: the answers are others.
+- concept: the same inputs have other outcomes. Only labels tell.
+
+A change of the inputs alone never rolls back: it says nothing of harm. Labels do, a canary that
+differs does, and so does a fault that came with the release.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from driftline_stats.drift.channels import DISTANCE
+from driftline_stats.drift.report import ChannelMove, DriftReport
+
+#: By so much the share of faulty rows must have grown, in all rows.
+FAULTY_SHARE = 0.005
+#: With so many rows out of the reference's range, the unit or the encoding is another.
+OTHER_UNIT = 0.5
+
+
+class Kind(StrEnum):
+    """What kind of change it is; see the module."""
+
+    INTEGRITY = "Integrity"
+    COVARIATE = "Covariate"
+    PREDICTION = "Prediction"
+    CONCEPT = "Concept"
+
+
+class Action(StrEnum):
+    """What is asked for."""
+
+    NOTHING = "Nothing"
+    WARN = "Warn"
+    RETRAIN = "Retrain"
+    ROLL_BACK = "RollBack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One finding, for people.
+
+    Attributes:
+        kind: of change.
+        channel: that moved; empty for what labels tell.
+        message: with the numbers.
+    """
+
+    kind: Kind
+    channel: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """All that the judgement is made of.
+
+    Attributes:
+        report: on the rows since the change.
+        material: whether the detector with the tolerance to act alarmed, not only that to warn.
+        with_release: whether faults were there from the release's first rows on, and were not in
+            the revision before.
+        risk_rose: whether the risk detector alarmed, on labels of this revision.
+        loss_rose: whether the loss that labels measure or calibrated probabilities estimate is
+            above what is tolerated.
+        canary_differs: whether a concurrent comparison says that this revision is the worse.
+    """
+
+    report: DriftReport
+    material: bool = False
+    with_release: bool = False
+    risk_rose: bool = False
+    loss_rose: bool = False
+    canary_differs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What it is, and what it asks for.
+
+    Attributes:
+        action: asked for.
+        changes: found, faults first.
+        message: why, for people.
+    """
+
+    action: Action
+    changes: tuple[Change, ...]
+    message: str
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds that were found, faults first."""
+        found = {each.kind for each in self.changes}
+        return tuple(each for each in Kind if each in found)
+
+
+def judge(observed: Observed) -> Judgement:
+    """Say what kind of change it is and what it asks for; the first rule that speaks decides."""
+    changes = changes_of(observed)
+    for rule in RULES:
+        if said := rule(observed, changes):
+            action, message = said
+            return Judgement(action=action, changes=changes, message=message)
+    return Judgement(action=Action.NOTHING, changes=changes, message="nothing has moved")
+
+
+def changes_of(observed: Observed) -> tuple[Change, ...]:
+    """Return what changed, faults first, then by evidence."""
+    found = [_change(each) for each in observed.report.moved]
+    if observed.risk_rose:
+        found.append(Change(kind=Kind.CONCEPT, channel="", message="labels show more risk"))
+    order = list(Kind)
+    return tuple(sorted(found, key=lambda each: order.index(each.kind)))
+
+
+def _change(move: ChannelMove) -> Change:
+    if fault := _fault(move):
+        return Change(kind=Kind.INTEGRITY, channel=move.name, message=fault)
+    kind = Kind.PREDICTION if move.role == "prediction" else Kind.COVARIATE
+    return Change(kind=kind, channel=move.name, message=str(move))
+
+
+def _fault(move: ChannelMove) -> str:
+    """Return what is faulty about a channel's values; empty if nothing is."""
+    outside, missing = move.out_of_range, move.missing
+    if move.role == DISTANCE:
+        return ""
+    if outside[1] >= OTHER_UNIT > outside[0]:
+        return f"{move.name}: {outside[1]:.1%} out of range: another unit or encoding?"
+    if outside[1] - outside[0] >= FAULTY_SHARE and _is_shown(move, "range"):
+        return f"{move.name}: {outside[1]:.1%} out of range or new, {outside[0]:.1%} before"
+    if missing[1] - missing[0] >= FAULTY_SHARE and _is_shown(move, "missing"):
+        return f"{move.name}: {missing[1]:.1%} missing, {missing[0]:.1%} before"
+    return ""
+
+
+def _is_shown(move: ChannelMove, family: str) -> bool:
+    """Whether the directions of a family alone hold enough evidence (1e4 to 1)."""
+    return any(each[0] == family and each[2] >= 9.2 for each in move.by)
+
+
+Said = tuple[Action, str] | None
+Rule = Callable[[Observed, tuple[Change, ...]], Said]
+
+
+def canary_is_worse(observed: Observed, _: tuple[Change, ...]) -> Said:
+    """Roll back a revision that is worse than the one beside it."""
+    if observed.canary_differs:
+        return Action.ROLL_BACK, "a concurrent comparison says that this revision is worse"
+    return None
+
+
+def labels_show_harm(observed: Observed, _: tuple[Change, ...]) -> Said:
+    """Roll back where outcomes got worse; whether the one before did better is judged there."""
+    if observed.risk_rose:
+        return Action.ROLL_BACK, "labels show more risk than the reference had"
+    return None
+
+
+def fault_came_with_release(observed: Observed, changes: tuple[Change, ...]) -> Said:
+    """Roll back a release that came with a fault."""
+    faults = [each.message for each in changes if each.kind is Kind.INTEGRITY]
+    if observed.with_release and faults:
+        return Action.ROLL_BACK, f"a fault came with the release: {faults[0]}"
+    return None
+
+
+def drift_costs(observed: Observed, changes: tuple[Change, ...]) -> Said:
+    """Retrain where material drift goes with loss."""
+    if observed.material and changes and observed.loss_rose:
+        return Action.RETRAIN, f"material drift with loss: {changes[0].message}"
+    return None
+
+
+def something_moved(_: Observed, changes: tuple[Change, ...]) -> Said:
+    """Warn of everything else: nothing says that it does harm."""
+    if changes:
+        return Action.WARN, f"no harm is shown: {changes[0].message}"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    canary_is_worse,
+    labels_show_harm,
+    fault_came_with_release,
+    drift_costs,
+    something_moved,
+)
