@@ -173,6 +173,7 @@ def _of_one_rollout() -> tuple[Claim, ...]:
             kind="shown_delay",
             runs=500,
             short_runs=0,
+            note="one four times as bad",
         ),
         replace(
             false,

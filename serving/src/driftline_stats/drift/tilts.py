@@ -148,15 +148,24 @@ def _ordered(layout: Layout, q: Floats) -> Iterator[Direction]:
         over_all = np.zeros(q.size)
         over_all[list(layout.ordered)] = scores
         yield Direction(family=name, name=name, scores=over_all, share=False, both_ways=True)
-    low, high = _tail(layout.ordered, q), _tail(layout.ordered[::-1], q)
+    low, high = (_tail(end, layout.range, q) for end in (layout.ordered, layout.ordered[::-1]))
     for name, bins in (("low tail", low), ("high tail", high), ("both tails", [*low, *high])):
         yield _share("tail", name, bins, q, both_ways=False)
 
 
-def _tail(ordered: Sequence[int], q: Floats) -> list[int]:
-    """Return the outermost bins that hold no more than TAIL of the values, but at least one."""
-    reached = np.cumsum(q[list(ordered)]) / q[list(ordered)].sum()
-    return list(ordered[: min(max(1, int((reached <= TAIL).sum())), len(ordered) // 2)])
+def _tail(ordered: Sequence[int], out_of_range: Sequence[int], q: Floats) -> list[int]:
+    """Return the outermost bins, which hold no more than TAIL of the values.
+
+    At least one of them is not out of range, since those are looked at by themselves.
+    """
+    whole = float(q[list(ordered)].sum())
+    tail, held = list[int](), 0.0
+    for bin_ in ordered:
+        held += float(q[bin_]) / whole
+        if held > TAIL and any(each not in out_of_range for each in tail):
+            break
+        tail.append(bin_)
+    return tail[: max(1, len(ordered) // 2)]
 
 
 def _share(family: str, name: str, bins: Sequence[int], q: Floats, *, both_ways: bool) -> Direction:

@@ -14,8 +14,8 @@ from driftline_stats.evidence import Verdict, judged
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts, share_of_budget
 from driftline_stats.state import State
 
-ODDS = (1.2, 1.5, 2.0, 3.0, 6.0)
-ODDS_OF_LOSSES = (*ODDS, 20.0, 100.0)
+ODDS = (1.25, 1.5, 2.0, 4.0)
+ODDS_OF_LOSSES = (*ODDS, 10.0, 100.0)
 CLEAR_AFTER = 10_000
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict, judged, log_mean
+from driftline_stats.rates import log_mean_along
 from driftline_stats.risk.pairs import NO_PAIRS, Pairs
 from driftline_stats.state import State
 
@@ -103,17 +104,27 @@ class PairedMargin(State):
     @property
     def log_evidence(self) -> float:
         """Natural logarithm of the evidence that the canary is better by more than delta."""
-        return log_mean([self._log_wealth(bet) for bet in _bets(self.delta)])
+        return float(self._log_evidence(self.pairs.counts))
+
+    def path(self, batches: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the log evidence after each of further batches.
+
+        Args:
+            batches: better, worse and ties of each, in this order; shape (..., batches, 3).
+        """
+        return self._log_evidence(self.pairs.counts + np.cumsum(batches, axis=-2))
 
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary is better by more than delta, wrongly with at most alpha."""
         return judged(self.log_evidence, alpha)
 
-    def _log_wealth(self, bet: float) -> float:
-        return (
-            self.pairs.better * math.log1p(bet * (1 - self.delta))
-            + self.pairs.ties * math.log1p(-bet * self.delta)
-            + self.pairs.worse * math.log1p(-bet * (1 + self.delta))
+    def _log_evidence(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        bets = np.array(_bets(self.delta))
+        better, worse, ties = (counts[..., at, None].astype(np.float64) for at in range(3))
+        return log_mean_along(
+            better * np.log1p(bets * (1 - self.delta))
+            + ties * np.log1p(-bets * self.delta)
+            + worse * np.log1p(-bets * (1 + self.delta))
         )
 
 

@@ -1,11 +1,14 @@
 """Is the canary wrong more often than stable on the very same requests?"""
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from driftline_stats.errors import StateError
-from driftline_stats.evidence import Verdict, judged, log_mean
+from driftline_stats.evidence import Verdict, judged
+from driftline_stats.rates import log_mean_along
 from driftline_stats.risk.pairs import NO_PAIRS, Pairs
 from driftline_stats.state import State
 
@@ -68,12 +71,23 @@ class PairedRisk(State):
     @property
     def log_evidence(self) -> float:
         """Natural logarithm of the evidence that the canary's risk is above stable's."""
-        return log_mean(
-            [
-                self.pairs.worse * math.log(2 * q) + self.pairs.better * math.log(2 * (1 - q))
-                for q in self.shares
-            ]
-        )
+        return float(self._log_evidence(self.pairs.counts))
+
+    def path(self, batches: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the log evidence after each of further batches.
+
+        >>> PairedRisk().path(np.array([[0, 4, 96], [0, 4, 96]])).round(2).tolist()
+        [1.4, 3.27]
+
+        Args:
+            batches: better, worse and ties of each, in this order; shape (..., batches, 3).
+        """
+        return self._log_evidence(self.pairs.counts + np.cumsum(batches, axis=-2))
+
+    def _log_evidence(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        q = np.array(self.shares)
+        better, worse = counts[..., 0, None], counts[..., 1, None]
+        return log_mean_along(worse * np.log(2 * q) + better * np.log(2 * (1 - q)))
 
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary is worse, with a false alarm probability of at most alpha."""

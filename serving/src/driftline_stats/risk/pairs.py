@@ -67,6 +67,11 @@ class Pairs(State):
         )
 
     @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Better, worse and ties, as an array."""
+        return np.array([self.better, self.worse, self.ties], np.int64)
+
+    @property
     def swapped(self) -> "Pairs":
         """The same rows with the models' places exchanged."""
         return Pairs(better=self.worse, worse=self.better, ties=self.ties)

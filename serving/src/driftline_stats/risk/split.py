@@ -40,11 +40,11 @@ class SplitRisk(State):
       is a worst case in the manner of Manski (2003) over what the counts of labels leave open.
 
     The second is what it takes to hold back in time, for a few percent of coverage can double a
-    small risk long before they are significant. It is dear: about 4(1 - k)/p^2 labels of the canary are
-    needed at a risk p before anything can be decided at all. With `doubt` 0 only the difference
-    seen counts, and with -inf none; use these where it is known that labels come alike (each
-    prediction gets its label, by the same clock), and `paired.PairedRisk` where both models can
-    be asked.
+    small risk long before they are significant. It is dear: at a risk p and a coverage k, about
+    4(1 - k)/p^2 labels of the canary are needed before anything can be decided at all. With `doubt`
+    0 only the difference seen counts, and with -inf none; use these where it is known that labels
+    come alike (each prediction gets its label, by the same clock), and `paired.PairedRisk` where
+    both models can be asked.
 
     Under optional stopping: where the null holds, it is rejected with probability at most alpha,
     ever; holding back only makes that rarer. Where the assumption fails, no probability is stated;

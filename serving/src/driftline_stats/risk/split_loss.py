@@ -184,7 +184,8 @@ class SplitLoss(State):
         plan, explicable = self.means.plan, self.explicable
         beyond = 0.0
         if plan.sd and math.isfinite(explicable):
-            beyond = self.means.bounds.log_evidence((plan.tolerance + explicable) / plan.sd)
+            margin = (plan.tolerance + explicable) / plan.sd
+            beyond = self.means.bounds.log_evidence(margin) - math.log(2)
         return doubt_of_arrivals(
             self.arms, alpha, beyond, f"a mean loss higher by {explicable:.3g}"
         )
