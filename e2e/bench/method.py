@@ -99,3 +99,28 @@ Binary images come by the protocol's binary extension to Driftline and KServe, a
 aiohttp and mosec, which is less work than the extension. MLServer takes no binary tensors over
 HTTP, and is left out there.
 """
+
+
+STATS_WORDS = """
+`make bench-stats` measures anew; `python -m e2e.bench stats --help` says how to run a part of it.
+Figures depend on the machine; what counts is the ratio.
+
+## How it is measured
+
+All contenders run in one process, on one core, with the same rows: float32, half of the features
+lognormal and half normal, 1 % of the values missing. They take turns within each run, and a figure
+is the median of the runs. The time is that of the processor, so that whatever else the machine does
+does not count.
+
+**Driftline** is what the monitor does with the features: a batch goes into the counter, which counts
+when it has gathered 1,024 rows; that is part of the figure. It counts 20 intervals, what is below
+and above the reference's range, missing and infinite values. **With pairs and distance** it also
+counts the tables of terciles of up to 190 pairs of features and the Mahalanobis distance of each
+row, which none of the others does. **Counted at once** it gathers nothing: each batch is counted
+when it comes.
+
+**datasketches** is Apache DataSketches' vector of KLL sketches, k = 200, its default: quantiles of
+each feature within 1.3 % of the rows, mergeable. **numpy searchsorted** sorts the same values into
+the same bins, feature after feature. **river ADWIN** is one detector a feature: it does not count,
+it detects, and takes one value at a time.
+"""

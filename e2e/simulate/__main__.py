@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.progress import fail
 from e2e.simulate import report
 from e2e.simulate.judge import Judged
 from e2e.simulate.runner import Task, run_all
@@ -26,6 +28,8 @@ from e2e.simulate.topics import gather
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = CHECKOUT / "docs" / "benchmarks" / "simulations.md"
 COLUMNS: Final = (BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn)
+
+INTERRUPTED: Final = 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not tasks:
         raise SystemExit(f"no claim has a word of {', '.join(args.only)}")
     began = time.monotonic()
-    found = _run(tasks, short=args.short, processes=args.processes)
+    try:
+        found = _run(tasks, short=args.short, processes=args.processes)
+    except ClusterError as error:
+        fail(error)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     minutes = (time.monotonic() - began) / 60
     print(f"{report.tables(found)}\n\n{report.times(found)}\n\n{report.summary(found)}")
     if args.write:

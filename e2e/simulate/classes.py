@@ -102,7 +102,7 @@ def _claims() -> tuple[Claim, ...]:
         stated=ALPHA,
         unit="of runs",
         simulate=partial(warns, mixes=same),
-        runs=800,
+        runs=600,
         short_runs=8,
         note="100 rps",
     )

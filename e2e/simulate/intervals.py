@@ -64,8 +64,8 @@ def usual_misses(rng: np.random.Generator, *, scene: Scene, ratio: float) -> Out
 
 def width(rng: np.random.Generator, *, ratio: float) -> Outcome:
     """Return the upper over the lower end after twenty minutes; None where one is open."""
-    low, high = RatioInterval().path(quiet(rng, ratio=ratio), ALPHA)[-1]
-    return float(high / low) if low > 0 and high < math.inf else None
+    found = RatioInterval().update_many(quiet(rng, ratio=ratio)).at(ALPHA)
+    return found.high / found.low if found.low > 0 and found.high < math.inf else None
 
 
 def planned_is_found(rng: np.random.Generator) -> Outcome:

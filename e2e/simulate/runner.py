@@ -57,6 +57,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # an interrupt is for us alone: we end it
             env={**os.environ, **single, "PYTHONPATH": source_path()},
         )
 
@@ -65,7 +66,11 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.communicate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
 
     def run(self, portion: _Portion) -> _Done:
         """Run a portion.
@@ -117,7 +122,10 @@ def run_all(tasks: Sequence[Task], told: Told, *, short: bool, processes: int) -
 
     Raises:
         RuntimeError: a run failed.
+        ClusterError: an environment is not to be had.
     """
+    for environment in sorted({task.claim.environment for task in tasks} - {""}):
+        python_with(environment)  # rather now than after a quarter of an hour
     judged: dict[str, Judged] = {}
     done: dict[str, list[_Done]] = {}
     workers = _Workers()
@@ -134,6 +142,7 @@ def run_all(tasks: Sequence[Task], told: Told, *, short: bool, processes: int) -
                 told(found.portion.count, judged.get(task.claim.key))
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
+            workers.stack.close()  # so that what runs need not be waited for
             raise
     return [judged[task.claim.key] for task in tasks]
 

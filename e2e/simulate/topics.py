@@ -9,8 +9,25 @@ import e2e.simulate
 from e2e.simulate.claims import Claim
 from e2e.simulate.runner import Task
 
-FIRST: Final = ("error_rate", "assumptions")
-"""Modules that come before the others, which follow by name."""
+FIRST: Final = (
+    "error_rate",
+    "assumptions",
+    "certificates",
+    "guardrails",
+    "intervals",
+    "classes",
+    "latency",
+    "means",
+    "labels",
+    "split_labels",
+    "risk",
+    "drift",
+    "drift_assumptions",
+    "drift_peers",
+    "experiment",
+    "bandits",
+)
+"""Modules in the order in which they are read; others follow by name."""
 
 
 def gather(words: Sequence[str] = (), *, short: bool = False) -> list[Task]:

@@ -31,8 +31,8 @@ def test_is_the_mean_of_one_against_the_rest_in_both_directions() -> None:
             stable_units=100, stable_events=stable, canary_units=75, canary_events=canary
         )
         logs += [
-            RateRatio.above(1.0, factors).update(slot).log_evidence
-            for factors in (HIGHER, [1 / each for each in HIGHER])
+            RateRatio.above(1.0, HIGHER).update(slot).log_evidence,
+            RateRatio.below(1.0, [1 / each for each in HIGHER]).update(slot).log_evidence,
         ]
     assert a_test().update(batch).log_evidence == pytest.approx(log_mean(logs))
 

@@ -112,8 +112,13 @@ def test_refuses_a_level_that_is_no_probability(level: float) -> None:
 
 
 def test_refuses_alternatives_on_both_sides_and_another_test() -> None:
-    with pytest.raises(StateError, match="must all be above"):
+    with pytest.raises(StateError, match="must be above 1"):
         RateLevel.above(0.1, [0.5, 2.0])
+    with pytest.raises(StateError, match="must be below 1"):
+        RateLevel.below(0.1, [0.5, 2.0])
+    stored = RateLevel.above(0.1, [2.0]).to_json()
+    with pytest.raises(StateError, match="must all be above"):
+        RateLevel.from_json(stored.replace('"levels":[0.2]', '"levels":[1.0]'))
     with pytest.raises(StateError, match=r"is not level 0\.2"):
         RateLevel.above(0.1).merge(RateLevel.above(0.2))
     with pytest.raises(BatchError):

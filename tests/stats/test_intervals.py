@@ -37,9 +37,10 @@ def test_its_ends_are_the_last_ratios_that_the_tests_reject(direction: int) -> N
     found = RatioInterval().update_many(slots).at(0.05)
     end = found.low if direction > 0 else found.high
     factors = [1.05 ** (direction * step) for step in intervals._REACH]
+    start = RateRatio.above if direction > 0 else RateRatio.below
     for steps, rejected in ((0, True), (1, False)):
         null = end * 1.05 ** (direction * steps)
-        assert RateRatio.above(null, factors).update_many(slots).verdict(0.025).rejected == rejected
+        assert start(null, factors).update_many(slots).verdict(0.025).rejected == rejected
 
 
 @given(st.lists(batches(), max_size=4))

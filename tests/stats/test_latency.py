@@ -218,8 +218,10 @@ def certified(seen: LatencyBatch, *, ratio: float = 2.0, floor: float = 0.01) ->
 
 
 def test_an_equal_canary_is_certified_and_a_slower_one_is_not() -> None:
-    assert certified(a_batch(1.0, seed=2))
-    assert not certified(a_batch(2.0, seed=2))
+    rng = np.random.default_rng(2)
+    stable, canary, slow = (rng.lognormal(mean, 0.5, 9000).tolist() for mean in (9, 9, 9.7))
+    assert certified(counted(stable, canary))
+    assert not certified(counted(stable, slow))
     assert not certified(counted([], []))
 
 
@@ -243,3 +245,12 @@ def test_certificates_merge_are_stored_and_refuse_others() -> None:
         a.merge(LatencyCertificate.start(Thresholds.of(BEFORE, tolerance=0.5), ratio=1.5))
     with pytest.raises(StateError, match="0 tests of 6"):
         LatencyCertificate(thresholds=THRESHOLDS, tests=())
+
+
+def test_the_smallest_ratio_that_would_show_falls_with_traffic_and_grows_towards_the_tail() -> None:
+    few, many = (after(*[a_batch(1, at) for at in range(looks)]) for looks in (1, 8))
+    less, more = few.smallest_ratios(0.05), many.smallest_ratios(0.05)
+    assert more[-1] is not None
+    assert more[0] is not None
+    assert more[0] < 1.3 < more[-1]
+    assert all(a is None or (b is not None and b < a) for a, b in zip(less, more, strict=True))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline_stats.errors import BatchError, StateError
+from driftline_stats.mean_bounds import MeanBounds
 from driftline_stats.means import TILTS, MeanBatch, MeanPlan, MeanShift, MeanSums
 
 PLAN = MeanPlan(low=-3, high=3, center=0, sd=1)
@@ -234,3 +235,14 @@ def test_refuses_what_does_not_fit() -> None:
         test.merge(MeanShift(plan=MeanPlan(low=-3, high=3, center=0, sd=2)))
     with pytest.raises(StateError, match="nothing to freeze"):
         MeanPlan.of([math.nan])
+
+
+def test_bounds_tuned_for_little_traffic_are_tighter_there_and_wider_later() -> None:
+    early, late = MeanBounds(tuned_at=50), MeanBounds(tuned_at=50_000)
+    widths = []
+    for count in (100, 100_000):
+        batch = MeanBatch.of(normal(1, count), normal(2, count), PLAN)
+        tests = (MeanShift(plan=PLAN, bounds=bounds).update(batch) for bounds in (early, late))
+        widths.append([test.interval(0.05).high - test.difference for test in tests])
+    assert widths[0][0] < widths[0][1]
+    assert widths[1][0] > widths[1][1]

@@ -195,6 +195,13 @@ def test_refuses_a_plan_that_is_none(null_ratio: float, factors: tuple[float, ..
         RateRatio.above(null_ratio, factors)
 
 
+def test_refuses_alternatives_in_the_other_direction() -> None:
+    with pytest.raises(StateError, match="above 1"):
+        RateRatio.above(1.0, [0.5])
+    with pytest.raises(StateError, match="below 1"):
+        RateRatio.below(1.0, [2.0])
+
+
 def test_refuses_a_stored_state_whose_logarithms_are_none() -> None:
     stored = RateRatio.above(1.0, [2.0]).to_json()
     for wrong in ('["nan"]', '["inf"]', "[0,0]"):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +170,11 @@ def test_the_summary_names_what_is_missed() -> None:
     assert "1 of 1 claims are MISSED" in report.summary([missed])
     assert "coins: heads" in report.summary([missed])
     assert report.summary([judged(a_claim("shown"), [True])]).startswith("All 0 claims hold; 1")
+
+
+def test_a_page_has_a_table_for_each_topic() -> None:
+    other = replace(a_claim("shown", None), topic="dice")
+    page = report.page([judged(a_claim(), [False] * 90), judged(other, [True])], 1.0, Path())
+    assert page.startswith("# Simulations\n\n`make simulate` took 1 minutes on ")
+    assert page.index("All 1 claims hold; 1 more") < page.index("## Coins") < page.index("## Dice")
+    assert "| heads" in page

@@ -71,8 +71,10 @@ class RateLevel(State):
         Where none is, the alternative is half way from p0 to 1.
 
         Raises:
-            StateError: the level is not between 0 and 1, or factors lie on both sides of 1.
+            StateError: the level is not between 0 and 1, or a factor is not above 1.
         """
+        if min(factors, default=2) <= 1:
+            raise StateError(f"factors must be above 1, got {factors}")
         levels = tuple(q for q in (null_level * each for each in factors) if q < 1)
         return cls._start(null_level, levels or ((null_level + 1) / 2,))
 
@@ -81,8 +83,10 @@ class RateLevel(State):
         """Start to look for p < p0; factors are alternatives over p0, below 1.
 
         Raises:
-            StateError: the level is not between 0 and 1, or factors lie on both sides of 1.
+            StateError: the level is not between 0 and 1, or a factor is not below 1.
         """
+        if max(factors, default=0) >= 1:
+            raise StateError(f"factors must be below 1, got {factors}")
         return cls._start(null_level, tuple(null_level * each for each in factors))
 
     @classmethod

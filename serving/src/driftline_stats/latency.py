@@ -11,6 +11,7 @@ import numpy.typing as npt
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict, judged, log_mean
 from driftline_stats.histogram import LatencyHistogram, bucket_edges, edge_from
+from driftline_stats.planning import RatePlan, Traffic, base_rate, smallest_ratio
 from driftline_stats.rates import RateBatch, RateRatio
 from driftline_stats.state import State
 
@@ -251,6 +252,19 @@ class LatencyShift(State):
     def log_evidence(self) -> float:
         """Natural logarithm of the mean over the thresholds."""
         return log_mean(self.log_evidences)
+
+    def smallest_ratios(self, alpha: float) -> tuple[float | None, ...]:
+        """Return the smallest ratio of exceedances that would show at the traffic so far.
+
+        One for each threshold: how many times as often the canary would have to exceed it, if that
+        alone moved, for a typical run to have shown it by now; see `planning`. None where no ratio
+        would have.
+        """
+        plan = RatePlan(alpha=alpha, guardrails=len(self.tests))
+        return tuple(
+            smallest_ratio(plan, [Traffic.of(test.seen)], base_rate(test.seen))
+            for test in self.tests
+        )
 
     def verdict(self, alpha: float) -> Verdict:
         """Say whether the canary is slower, with a false alarm probability of at most alpha.

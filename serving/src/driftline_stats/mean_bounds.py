@@ -217,7 +217,7 @@ class MeanBounds(State):
         if not self.speaks:
             return 0.0
         rise = -self.weighted if lower else self.weighted
-        return _log_mixture(rise - margin * self.weight, self.variance, self._scale)
+        return _log_mixture(rise - margin * self.weight, self.variance, _scale(self.tuned_at))
 
     def interval(self, alpha: float) -> Interval:
         """Return bounds that hold both, at all looks, with probability about 1 - alpha.
@@ -228,17 +228,10 @@ class MeanBounds(State):
         Raises:
             ValueError: alpha is not between 0 and 1.
         """
-        if not 0 < alpha < 1:
-            raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+        half = reach(alpha, self.variance if self.speaks else 0.0, self.tuned_at)
         if not self.speaks:
             return Interval(-math.inf, math.inf)
-        reach = _reach(math.log(2 / alpha), self.variance, self._scale) / self.weight
-        return Interval(self.difference - reach, self.difference + reach)
-
-    @property
-    def _scale(self) -> float:
-        """Return rho^2, such that the bound at level 0.05 is tightest where V is `tuned_at`."""
-        return _TUNING / self.tuned_at
+        return Interval(self.difference - half / self.weight, self.difference + half / self.weight)
 
 
 def _tuning(alpha: float) -> float:
@@ -248,6 +241,11 @@ def _tuning(alpha: float) -> float:
 
 
 _TUNING = _tuning(0.05)
+
+
+def _scale(tuned_at: float) -> float:
+    """Return rho^2, such that the bound at level 0.05 is tightest where V is `tuned_at`."""
+    return _TUNING / tuned_at
 
 
 def _log_mixture(rise: float, variance: float, scale: float) -> float:
@@ -268,8 +266,19 @@ def _log_scaled_normal(x: float) -> float:
     return math.log1p(-1 / (x * x) + 3 / x**4) - math.log(-x * math.sqrt(2 * math.pi))
 
 
-def _reach(log_bar: float, variance: float, scale: float) -> float:
-    """Return the S at which ln E reaches a bar."""
+def reach(alpha: float, variance: float, tuned_at: float) -> float:
+    """Return the S at which the evidence of `MeanBounds` reaches 2/alpha, for a variance V.
+
+    >>> bounds = reach(0.05, variance=1000.0, tuned_at=1000.0)
+    >>> round(bounds / math.sqrt(1000.0), 2)  # in standard errors, at all looks at once
+    3.04
+
+    Raises:
+        ValueError: alpha is not between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+    scale, log_bar = _scale(tuned_at), math.log(2 / alpha)
     low, high = (
         0.0,
         math.sqrt(2 * (log_bar + math.log1p(scale * variance)) * (variance + 1 / scale)),

@@ -39,7 +39,6 @@ class MeanPlan(State):
             outcome counts as the same, and no evidence ever arises.
         direction: "higher" or "lower": where the canary's mean must not be.
         tolerance: by how much it may be there, in the metric's unit.
-        tuned_at: units of the canary at which the bounds are tightest.
     """
 
     KIND: ClassVar[str] = "mean-plan"
@@ -49,7 +48,6 @@ class MeanPlan(State):
     sd: float
     direction: str = "higher"
     tolerance: float = 0.0
-    tuned_at: float = 1000.0
 
     def __post_init__(self) -> None:
         """Refuse a plan that contradicts itself.
@@ -233,7 +231,8 @@ class MeanShift(State):
     Attributes:
         plan: what was frozen.
         log_tilted: log evidence of each lambda.
-        bounds: of the difference of means, in sd of stable.
+        bounds: of the difference of means, in sd of stable. Start with `MeanBounds(tuned_at=...)`
+            where the canary will have far more, or fewer, than a thousand units.
         missing_stable: units of stable whose outcome is no number.
         missing_canary: units of the canary whose outcome is no number.
     """
@@ -317,8 +316,8 @@ class MeanShift(State):
         """Return log evidence against "the mean is worse by the margin or more"; asymptotic.
 
         It certifies, for promoting early, that the canary is not worse by the margin, a positive
-        number in the metric's unit. Falsely so with a probability of about beta at most, where
-        certified means that half of the evidence reaches 1/beta.
+        number in the metric's unit. Only half of the evidence counts, as for the verdict. Falsely
+        certified at beta, which asks for ln(1/beta), with a probability of about beta at most.
 
         Raises:
             ValueError: the margin is not positive.

@@ -124,20 +124,28 @@ class RateRatio(State):
         """Start to look for p_canary > r0 * p_stable; factors are alternatives over r0, above 1.
 
         Raises:
-            StateError: the ratio is not positive, or factors lie on both sides of 1.
+            StateError: the ratio is not positive, or a factor is not above 1.
         """
-        ratios = tuple(null_ratio * each for each in factors)
-        logs = (0.0,) * len(ratios)
-        return cls(null_ratio=null_ratio, ratios=ratios, logs=logs, seen=RateBatch())
+        if min(factors, default=2) <= 1:
+            raise StateError(f"factors must be above 1, got {factors}")
+        return cls._start(null_ratio, factors)
 
     @classmethod
     def below(cls, null_ratio: float, factors: Sequence[float] = LOWER) -> Self:
         """Start to look for p_canary < r0 * p_stable; factors are alternatives over r0, below 1.
 
         Raises:
-            StateError: the ratio is not positive, or factors lie on both sides of 1.
+            StateError: the ratio is not positive, or a factor is not below 1.
         """
-        return cls.above(null_ratio, factors)
+        if max(factors, default=0) >= 1:
+            raise StateError(f"factors must be below 1, got {factors}")
+        return cls._start(null_ratio, factors)
+
+    @classmethod
+    def _start(cls, null_ratio: float, factors: Sequence[float]) -> Self:
+        ratios = tuple(null_ratio * each for each in factors)
+        logs = (0.0,) * len(ratios)
+        return cls(null_ratio=null_ratio, ratios=ratios, logs=logs, seen=RateBatch())
 
     def __post_init__(self) -> None:
         if not self.ratios or len(self.logs) != len(self.ratios):

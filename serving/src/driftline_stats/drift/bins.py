@@ -28,6 +28,8 @@ ZERO = 32768
 #: Cells from here on are NaN; infinity is the one before, minus infinity has the same from below.
 NAN_FROM = 65536 - 127
 NAN_BELOW = 127
+#: The cells of finite numbers are from the one to the other.
+FIRST, LAST = NAN_BELOW + 1, NAN_FROM - 2
 
 
 class BinKind(StrEnum):
@@ -38,7 +40,7 @@ class BinKind(StrEnum):
     VALUE = "value"  #: a heavy value of the reference
     ABOVE = "above"  #: a finite number larger than any of the reference
     MISSING = "missing"  #: NaN or None
-    INFINITE = "infinite"  #: plus or minus infinity
+    INFINITE = "infinite"  #: plus or minus infinity, or a number whose d is more than a float32
     LEVEL = "level"  #: a level of the reference
     OTHER = "other"  #: a level that is new, or that was too rare in the reference to be kept
     CELL = "cell"  #: a cell of a pair's table of terciles
@@ -77,17 +79,20 @@ class NumericBins(State):
 
     @property
     def values(self) -> npt.NDArray[np.float64]:
-        """Where each run begins, and where the last ends, in the unit of the feature."""
-        return self.location + values_at(self.edges)
+        """Where each run begins, and where the last ends, in the unit of the feature.
+
+        A run of one heavy value begins and ends there.
+        """
+        values = self.location + values_at(self.edges)
+        for place, heavy in enumerate(self.heavy):
+            if heavy is not None:
+                values[place] = values[place + 1] = heavy
+        return values
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Name each bin for people."""
-        at = self.values.tolist()
-        for place, heavy in enumerate(self.heavy):
-            if heavy is not None:
-                at[place] = at[place + 1] = heavy
-        shown = [f"{value:.6g}" for value in at]
+        shown = [f"{value:.6g}" for value in self.values]
         runs = (
             f"{lower} to {upper}" if heavy is None else f"= {lower}"
             for (lower, upper), heavy in zip(pairwise(shown), self.heavy, strict=True)

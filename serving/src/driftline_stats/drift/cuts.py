@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.drift.bins import (
+    FIRST,
+    LAST,
     ZERO,
     CategoricalBins,
     Cells,
@@ -24,6 +26,8 @@ HEAVY_VALUES = 8
 #: A value with so much of the rows is the location, where cells are finest.
 LOCATION_SHARE = 0.1
 LEVELS = 64
+#: And its inverse the largest: 16 / scale must be a float32.
+SMALLEST_SCALE = 1e-30
 
 
 def numeric_bins(
@@ -44,16 +48,17 @@ def numeric_bins(
     """
     finite = np.sort(sample[np.isfinite(sample)]) + np.float32(0)
     location = _location(finite)
+    with np.errstate(over="ignore"):
+        finite = finite[np.isfinite(finite - np.float32(location))]
     edges, heavy = np.array([ZERO]), tuple[float | None, ...]()
     low = high = 0.0
     scale = 1.0
     if len(finite):
         edges, heavy = _runs(finite, location)
         if extremes is not None:
-            outer = cells_of(np.array(extremes, np.float32), location)
+            outer = np.clip(cells_of(np.array(extremes, np.float32), location), FIRST, LAST)
             edges, heavy = _widened(edges, heavy, outer)
-        with np.errstate(over="ignore"):
-            d = finite - np.float32(location)
+        d = finite - np.float32(location)
         low, high = _terciles(d)
         scale = _scale(d)
     return NumericBins(
@@ -143,6 +148,7 @@ def _terciles(d: Numbers) -> tuple[float, float]:
 
 def _scale(d: Numbers) -> float:
     """Return a robust standard deviation: of the quartiles, or if they are equal of all."""
-    lower, upper = np.quantile(d.astype(np.float64), (0.25, 0.75))
-    scale = float(upper - lower) / 1.349 or float(np.std(d.astype(np.float64)))
-    return scale if np.isfinite(scale) and scale > 0 else 1.0
+    exact = d.astype(np.float64)
+    lower, upper = np.quantile(exact, (0.25, 0.75))
+    scale = float(upper - lower) / 1.349 or float(np.std(exact))
+    return min(max(scale, SMALLEST_SCALE), 1 / SMALLEST_SCALE) if scale else 1.0

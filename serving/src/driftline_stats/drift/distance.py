@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 #: Steps of u in one scale.
 STEPS = 16
 #: Rows that are taken at once.
-STEP = 256
+STEP = 1024
 #: Where u is cut off: at 8 scales.
 CUT = 8 * STEPS
 #: Sums of products of whitening and (u - centre) stay below 2**24, so float32 holds them exactly.
@@ -29,7 +29,8 @@ def quantised(d: Numbers, scale: Numbers, centre: Numbers, out: Numbers) -> Numb
         centre: whole numbers, shape [features, 1].
         out: where it is written, shape [features, rows].
     """
-    np.multiply(d, np.float32(STEPS) / scale, out=out)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(d, np.float32(STEPS) / scale, out=out)
     np.rint(out, out=out)
     np.maximum(out, np.float32(-CUT), out=out)
     np.minimum(out, np.float32(CUT), out=out)

@@ -1,6 +1,6 @@
 """Rows as a monitor has them: a matrix of numbers, and columns of levels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,8 @@ from driftline_stats.state import State
 
 Column = npt.NDArray[Any]
 """One value a row: integers, floats, or objects (text, bytes, None)."""
+
+Values = Column | Iterable[object]
 
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 FEATURE, PREDICTION = "feature", "prediction"
@@ -85,7 +87,7 @@ class Rows:
         )
 
 
-def rows_of(features: Sequence[Feature], columns: Mapping[str, npt.ArrayLike]) -> Rows:
+def rows_of(features: Sequence[Feature], columns: Mapping[str, Values]) -> Rows:
     """Return rows from columns by name, whatever their types.
 
     Numbers become float32, as models get them; what is no number becomes NaN, and so is counted as
@@ -118,7 +120,7 @@ def _concatenated(columns: tuple[Column, ...]) -> Column:
     return np.concatenate(columns)
 
 
-def as_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def as_numbers(values: Values) -> npt.NDArray[np.float32]:
     """Return values as float32; what is no number is NaN."""
     array = values if isinstance(values, np.ndarray) else _objects(values)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -127,14 +129,14 @@ def as_numbers(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
         return np.array([_number(each) for each in array.tolist()], np.float64).astype(np.float32)
 
 
-def as_levels(values: npt.ArrayLike) -> Column:
+def as_levels(values: Values) -> Column:
     """Return values as integers, floats or objects."""
     array = values if isinstance(values, np.ndarray) else _objects(values)
     return array if array.dtype.kind in "iuf" else array.astype(object)
 
 
-def _objects(values: npt.ArrayLike) -> Column:
-    listed = list(values)  # type: ignore[arg-type]  # what is no sequence is refused here
+def _objects(values: Iterable[object]) -> Column:
+    listed = list(values)
     array = np.empty(len(listed), object)
     array[:] = listed
     return array

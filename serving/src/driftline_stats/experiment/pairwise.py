@@ -28,7 +28,13 @@ class PairwiseRates(State):
     valid when shares are changed by what was seen, as a bandit does.
 
     *Assumes* units that count once: users from `first_events`, or requests where each is routed for
-    itself. A test of requests that are routed by user calls A/A experiments different.
+    itself. A test of requests that are routed by user calls A/A experiments different. With r0 = 1
+    the assignment at random suffices where arms do not differ; with r0 > 1 units must be
+    independent.
+
+    *What a rate of first events is*: a hazard, of units that have had none so far. Where users are
+    unlike, those of the worse arm who are prone to fail are used up sooner, and its disadvantage
+    shrinks with time since exposure. A window bounds that.
 
     *Optional stopping*: each pair reaches 1/alpha falsely with probability at most alpha, ever. Of
     all pairs together, `best_arm` takes care.
@@ -38,7 +44,8 @@ class PairwiseRates(State):
     Attributes:
         arms: their names; at least two.
         higher_is_better: direction of the metric.
-        tests: one for each ordered pair, in the order of `itertools.permutations`.
+        tests: one for each ordered pair, in the order of `itertools.permutations`. What they have
+            `seen` are units at risk summed over strata, and so not a number of units.
 
     >>> pairs = pairwise_rates(("control", "treatment"), higher_is_better=False)
     >>> sets = RiskSets(

@@ -16,7 +16,7 @@ FLOOR = 0.05
 """The least share of any arm."""
 LEADER_SHARE = 0.7
 """How often the arm that looks best is played, rather than the one that looks second."""
-GRID = 1024
+GRID = 128
 """Points of the quadrature."""
 SURE = 1e-12
 TOLERANCE = 1e-9

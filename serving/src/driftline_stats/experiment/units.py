@@ -165,16 +165,16 @@ class Units(State):
         Raises:
             BatchError: an arm does not exist.
         """
-        if len(seen.arms) and not 0 <= seen.arms.min() <= seen.arms.max() < self.arm_count:
-            raise BatchError(f"arms are 0 to {self.arm_count - 1}, found {set(seen.arms.tolist())}")
+        low, high = (int(each) for each in (seen.arms.min(initial=0), seen.arms.max(initial=0)))
+        if not 0 <= low <= high < self.arm_count:
+            raise BatchError(f"arms are 0 to {self.arm_count - 1}, found {low} to {high}")
         hashes = seen.units.view(np.int64)
-        kept = _sampled(hashes, self.level)
-        new = np.setdiff1d(hashes[kept], self.units)
-        table = _within_capacity(self._with_new(new, seen))
+        fresh = _sampled(hashes, self.level) & (self.rows_of(hashes) < 0)
+        table = _within_capacity(self._with_new(np.unique(hashes[fresh]), seen))
         rows = table.rows_of(hashes)
         known = rows >= 0
+        fresh &= known
         arms = table.arms.copy()
-        fresh = known & np.isin(hashes, new)
         np.minimum.at(arms, rows[fresh], seen.arms[fresh])
         statuses = table.statuses.copy()
         statuses[rows[known][arms[rows[known]] != seen.arms[known]]] = MOVED
@@ -210,7 +210,8 @@ class Units(State):
         mine, its = self.thinned(level), other.thinned(level)
         units, at = np.unique(np.concatenate([mine.units, its.units]), return_inverse=True)
         all_arms = np.concatenate([mine.arms, its.arms])
-        arms = _gathered(np.minimum, at, all_arms)
+        seen = np.concatenate([mine.firsts, its.firsts]) * self.arm_count + all_arms
+        firsts, arms = np.divmod(_gathered(np.minimum, at, seen), self.arm_count)
         statuses = _gathered(np.maximum, at, np.concatenate([mine.statuses, its.statuses]))
         statuses[at[all_arms != arms[at]]] = MOVED
         merged = replace(
@@ -219,7 +220,7 @@ class Units(State):
             cohort=max(mine.cohort, its.cohort),
             units=units,
             arms=arms,
-            firsts=_gathered(np.minimum, at, np.concatenate([mine.firsts, its.firsts])),
+            firsts=firsts,
             cohorts=_gathered(np.minimum, at, np.concatenate([mine.cohorts, its.cohorts])),
             statuses=statuses,
             totals=_gathered(np.add, at, np.concatenate([mine.totals, its.totals])),
