@@ -6,6 +6,7 @@ their code runs.
 
 import csv
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
+
+    def rows(self, wanted: Sequence[int]) -> "Table":
+        """Return some of the rows."""
+        return Table(
+            columns={name: [each[at] for at in wanted] for name, each in self.columns.items()}
+        )
 
     def numbers(self, name: str) -> list[float]:
         """Return a column as numbers; what is empty is NaN."""

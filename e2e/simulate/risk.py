@@ -119,7 +119,7 @@ def _claim(
         unit="rows",
         simulate=simulate,
         runs=runs,
-        short_runs=20 if kind == "drift_delay" else 0,
+        short_runs=20 if kind == "at_most" else 0,
         kind=kind,
         look=LOOK,
         note=more.get("note", ""),

@@ -11,11 +11,13 @@ from driftline_stats.means import MeanBatch, MeanPlan
 from driftline_stats.risk.arms import ArmDependence, LabelLook, LabelSlot
 from driftline_stats.risk.coverage import age_class
 from driftline_stats.risk.split import DOUBT, SplitRisk
+from driftline_stats.risk.split_certificate import SplitCertificate
 from driftline_stats.risk.split_loss import LossLook, LossSlot, SplitLoss
 from e2e.simulate.claims import Claim, Outcome
 
 TOPIC: Final = "labels of split traffic"
 ALPHA: Final = 0.05
+CERTIFIED: Final = 1.5
 HOURS: Final = 48
 SHARES: Final = np.repeat([0.05, 0.2, 0.5], HOURS // 3)
 
@@ -130,6 +132,22 @@ def hours_to_verdict(rng: np.random.Generator, *, scene: Scene) -> Outcome:
 def is_called_worse(rng: np.random.Generator, *, scene: Scene) -> Outcome:
     """Return whether the canary is ever called worse."""
     return hours_to_verdict(rng, scene=scene) is not None
+
+
+def hours_to_certificate(rng: np.random.Generator, *, scene: Scene) -> Outcome:
+    """Return the hour of the certificate that errors are not 1.5 times as many, if ever."""
+    test = SplitCertificate.start(ratio=CERTIFIED, doubt=scene.doubt)
+    for hour, look in enumerate(looks(rng, scene)):
+        test = test.update(look)
+        verdict = test.verdict(ALPHA)
+        if verdict.rejected or (verdict.held_back and not scene.guarded):
+            return float(hour + 1)
+    return None
+
+
+def is_certified(rng: np.random.Generator, *, scene: Scene) -> Outcome:
+    """Return whether the canary is ever certified."""
+    return hours_to_certificate(rng, scene=scene) is not None
 
 
 def differs(rng: np.random.Generator, *, scene: Scene) -> Outcome:
@@ -279,6 +297,35 @@ def _of_means() -> tuple[Claim, ...]:
     )
 
 
+def _of_certificates() -> tuple[Claim, ...]:
+    just = Scene(canary=Arm(ratio=CERTIFIED))
+    fewer = Scene(canary=Arm(ratio=CERTIFIED, wrong=Labels(coverage=0.3)))
+    false = "falsely certified, 1.5 times the errors"
+    unblocked = _shown(f"{false}, .3 of the canary's labelled, .5 of stable's, unblocked", fewer)
+    sound = (
+        ("", replace(ALIKE, hourly=20_000), "20,000 predictions an hour"),
+        (", only the coverage seen in doubt", replace(ALIKE, doubt=0.0), ""),
+    )
+    return (
+        replace(_false(false, just), simulate=partial(is_certified, scene=just)),
+        replace(
+            _false(f"blocked: {false}, .3 of the canary's labelled, .5 of stable's", fewer),
+            simulate=partial(is_certified, scene=fewer),
+        ),
+        replace(
+            unblocked, simulate=partial(is_certified, scene=replace(fewer, guarded=False)), runs=100
+        ),
+        *(
+            replace(
+                _delay(f"certified at equal risk{what}", scene, note),
+                simulate=partial(hours_to_certificate, scene=scene),
+                runs=100,
+            )
+            for what, scene, note in sound
+        ),
+    )
+
+
 CLAIMS: Final = (
     _false("quiet", replace(ALIKE, guarded=False), "nothing held back"),
     _false(
@@ -293,6 +340,7 @@ CLAIMS: Final = (
     ),
     *_of_arms(),
     *_of_means(),
+    *_of_certificates(),
     _shown(
         "called worse, coverage by arm and outcome that adds up to the same",
         HIDDEN,

@@ -18,6 +18,8 @@ from driftline_stats.drift.reference import Reference, ReferenceChannel, unknown
 from driftline_stats.drift.tilts import Layout
 from driftline_stats.errors import BatchError, StateError
 
+FEW = settings(max_examples=25, deadline=None)
+
 NUMERIC = Layout(ordered=(0, 1, 2, 3, 4, 5), missing=(6,), range=(0, 5, 7))
 LEVELS = Layout(levels=(0, 1, 2), range=(3,), missing=(4,))
 PAIR = Layout(grid=tuple(range(9)))
@@ -152,6 +154,7 @@ def test_how_rows_are_cut_into_windows_hardly_matters() -> None:
 
 
 @given(windows, windows, windows)
+@FEW
 def test_windows_of_replicas_add_in_any_order(first: Window, second: Window, third: Window) -> None:
     assert first + second == second + first
     assert (first + second) + third == first + (second + third)
@@ -159,7 +162,7 @@ def test_windows_of_replicas_add_in_any_order(first: Window, second: Window, thi
 
 
 @given(st.permutations(list(CHANNELS)), st.lists(windows, min_size=1, max_size=3))
-@settings(max_examples=20)
+@FEW
 def test_the_order_of_features_does_not_matter(order: list[str], seen: list[Window]) -> None:
     own, other = a_detector(), a_detector(a_reference(order))
     place = [list(CHANNELS).index(name) for name in order]
@@ -175,7 +178,7 @@ def test_the_order_of_features_does_not_matter(order: list[str], seen: list[Wind
 
 
 @given(st.lists(windows, max_size=4))
-@settings(max_examples=20)
+@FEW
 def test_comes_back_from_json_to_the_bit_and_goes_on_alike(seen: list[Window]) -> None:
     detector = a_detector()
     for window in seen:
@@ -187,6 +190,7 @@ def test_comes_back_from_json_to_the_bit_and_goes_on_alike(seen: list[Window]) -
 
 
 @given(arrays(np.int64, sum(BINS), elements=st.sampled_from([0, 1, 10**6, 10**9])))
+@FEW
 def test_extreme_counts_stay_numbers(counts: np.ndarray) -> None:
     detector = a_detector()
     for _ in range(3):

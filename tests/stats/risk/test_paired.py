@@ -1,6 +1,8 @@
 """Two models on the same rows: evidence of gains and losses, with a margin and by slice."""
 
+import itertools
 import math
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -67,25 +69,29 @@ def test_needs_as_many_discordant_rows_as_it_says() -> None:
     assert not PairedRisk(pairs=Pairs(worse=needed - 1)).verdict(0.05).rejected
 
 
+Test = TypeVar("Test", PairedRisk, PairedMargin)
+
+
+def merges_as_one_pass(start: Test, one: Pairs, two: Pairs, three: Pairs) -> None:
+    at_once = start.update(one).update(two).update(three)
+    assert start.update(three).merge(start.update(two).merge(start.update(one))) == at_once
+    assert start.update(two).merge(start.update(three)).merge(start.update(one)) == at_once
+    assert type(start).from_json(at_once.to_json()) == at_once
+    assert not math.isnan(at_once.log_evidence)
+
+
 @given(pairs, pairs, pairs, margins)
 def test_merging_is_one_pass_in_any_order(one: Pairs, two: Pairs, three: Pairs, by: float) -> None:
-    for start in (PairedRisk(), PairedMargin(delta=by)):
-        pass_ = start.update(one).update(two).update(three)
-        assert start.update(three).merge(start.update(two).merge(start.update(one))) == pass_
-        assert start.update(two).merge(start.update(three)).merge(start.update(one)) == pass_
-        assert type(start).from_json(pass_.to_json()) == pass_
-        assert not math.isnan(pass_.log_evidence)
+    merges_as_one_pass(PairedRisk(), one, two, three)
+    merges_as_one_pass(PairedMargin(delta=by), one, two, three)
 
 
 @given(st.lists(pairs, min_size=1, max_size=4), margins)
 def test_a_path_is_what_updates_give(batches: list[Pairs], delta: float) -> None:
     seen = np.array([each.counts for each in batches])
     for start in (PairedRisk(), PairedMargin(delta=delta)):
-        test, expected = start, []
-        for batch in batches:
-            test = test.update(batch)
-            expected.append(test.log_evidence)
-        assert start.path(seen).tolist() == expected
+        sums = itertools.accumulate(batches)
+        assert start.path(seen).tolist() == [start.update(each).log_evidence for each in sums]
 
 
 @given(margins, st.floats(0, 1))

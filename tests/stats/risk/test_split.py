@@ -14,6 +14,7 @@ from driftline_stats.rates import RateRatio
 from driftline_stats.risk.arms import ArmDependence, LabelLook, LabelSlot
 from driftline_stats.risk.coverage import CLASSES
 from driftline_stats.risk.split import SplitRisk, explicable_ratio, log_evidence_beyond
+from driftline_stats.risk.split_certificate import SplitCertificate
 from driftline_stats.risk.split_loss import LossLook, LossSlot, SplitLoss
 
 PLAN = MeanPlan(low=0.0, high=1.0, center=0.2, sd=0.2)
@@ -110,8 +111,8 @@ def test_the_expectation_is_at_most_1_where_labels_come_alike(hazard: float) -> 
     """Enumerated: six waiting predictions of stable and three of the canary."""
     mean = 0.0
     for stable, canary in itertools.product(range(7), range(4)):
-        p = math.comb(6, stable) * math.comb(3, canary)
-        p *= hazard ** (stable + canary) * (1 - hazard) ** (9 - stable - canary)
+        ways = math.comb(6, stable) * math.comb(3, canary)
+        p = ways * hazard ** (stable + canary) * (1 - hazard) ** (9 - stable - canary)
         look = a_look(a_slot((6, stable, 0), (3, canary, 0)))
         mean += p * math.exp(ArmDependence.start().update(look).log_evidence)
     assert 0.5 < mean <= 1 + 1e-12
@@ -212,6 +213,35 @@ def test_losses_merge_and_come_back_from_json() -> None:
     assert both.log_evidence == pytest.approx(start.update(one).update(two).log_evidence)
     assert SplitLoss.from_json(both.to_json()) == both
     assert (one + two).arrivals.slots["h"].canary_labels == 10_000
+
+
+SAME = a_slot((40_000, 20_000, 2_000), (20_000, 10_000, 1_000))
+
+
+def test_certifies_a_canary_that_is_no_worse() -> None:
+    assert SplitCertificate.start(ratio=1.5).update(a_look(SAME)).verdict(0.05).rejected
+
+
+def test_does_not_certify_where_labels_of_the_canary_are_missing() -> None:
+    few = a_look(a_slot((40_000, 20_000, 2_000), (20_000, 9_500, 950)))
+    shown = SplitCertificate.start(ratio=1.5).update(few).verdict(0.05)
+    assert shown.held_back.startswith("labels do not come alike: the canary has 9,500 labels")
+    small = a_look(a_slot((400, 200, 20), (200, 100, 2)))
+    doubted = SplitCertificate.start(ratio=1.5).update(small)
+    assert doubted.missing == pytest.approx(2 * math.sqrt(200 / 4 * 1.5))
+    assert doubted.verdict(0.2).held_back.startswith("coverage may be the reason of 18 errors")
+    assert SplitCertificate.start(ratio=1.5, doubt=0).update(small).verdict(0.2).rejected
+
+
+def test_certificates_merge_and_come_back_from_json() -> None:
+    start = SplitCertificate.start(ratio=1.5)
+    once, twice = start.update(a_look(SAME)), start.update(a_look(SAME, SAME))
+    both = once.merge(once)
+    assert both.log_evidence == pytest.approx(twice.log_evidence)
+    assert both.missing == pytest.approx(twice.missing)
+    assert SplitCertificate.from_json(both.to_json()) == both
+    with pytest.raises(StateError, match="doubt"):
+        start.merge(SplitCertificate.start(ratio=1.5, doubt=0))
 
 
 def test_refuses_losses_that_are_none() -> None:

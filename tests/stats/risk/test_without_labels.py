@@ -17,7 +17,7 @@ probabilities = st.lists(st.floats() | st.floats(0, 1), max_size=12)
 HOUR, DAY = 3600.0, 86400.0
 
 
-def calibrated(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]  # of floats and of bools
+def calibrated(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
     p = rng.beta(0.7, 1.3, rows)
     return p, rng.random(rows) < p
 

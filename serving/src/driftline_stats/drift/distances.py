@@ -8,6 +8,7 @@ that depend on each other.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,10 @@ from driftline_stats.state import State
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+#: Pieces that a bin is taken in, for areas.
+FINER = 8
 _Z = 1.96
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +78,9 @@ def _variance(law_: Floats, scores: Floats) -> float:
 class Binned:
     """Values of one feature, known by counts between edges.
 
-    What is below the first edge or above the last is taken to lie there, since nothing else is
-    known of it: then distances are lower bounds. Within a bin values are taken to be spread evenly.
+    Between two edges the normal score of the distribution, the inverse normal of F, is taken to
+    grow evenly: then tails thin out in wide bins as tails do. What is below the first edge or above
+    the last is taken to lie there, since nothing else is known of it.
 
     Attributes:
         edges: ascending, shape [bins + 1].
@@ -94,19 +99,21 @@ class Binned:
 
     @property
     def distribution(self) -> Floats:
-        """Share of values below each edge; that of the last bin includes its end."""
+        """Share of values up to each edge."""
         return np.cumsum(self.counts)[:-1] / max(self.rows, 1)
+
+    @property
+    def scores(self) -> Floats:
+        """Normal score of the distribution at each edge; never infinite."""
+        closest = 0.5 / (self.rows + 1)
+        clipped = np.clip(self.distribution, closest, 1 - closest)
+        return np.array([_NORMAL.inv_cdf(float(each)) for each in clipped])
 
     def quantile(self, level: float) -> float:
         """Return the value that a share of this size lies below."""
-        reached = self.distribution
-        at = int(np.searchsorted(reached, level))
-        if at == 0:
-            return float(self.edges[0])
-        if at == len(self.edges):
-            return float(self.edges[-1])
-        part = (level - reached[at - 1]) / (reached[at] - reached[at - 1])
-        return float(self.edges[at - 1] + part * (self.edges[at] - self.edges[at - 1]))
+        closest = 0.5 / (self.rows + 1)
+        score = _NORMAL.inv_cdf(min(max(level, closest), 1 - closest))
+        return float(np.interp(score, self.scores, self.edges))
 
     def quantile_interval(self, level: float) -> Interval:
         """Return a quantile between those of the levels that chance makes of this one."""
@@ -127,27 +134,42 @@ def quantile_shift(reference: Binned, live: Binned, level: float) -> Interval:
 def wasserstein(reference: Binned, live: Binned) -> Interval:
     """Return the first Wasserstein distance, the area between both distributions.
 
-    In the feature's unit: how far its values moved on average. Chance alone makes an area of about
-    sum_k v_k sqrt(2/pi) se_k between two samples, which is taken off the lower end; v_k is the
-    width that edge k stands for, se_k the standard error of the difference there.
+    In the feature's unit: how far its values moved on average; a lower bound where values left the
+    range. Chance alone makes an area of about sum_k v_k sqrt(2/pi) se_k between two samples, which
+    is taken off the lower end; v_k is the width that edge k stands for, se_k the standard error of
+    the difference there. The interval is widened by what it matters how values lie within bins: by
+    the difference to the area when they are spread evenly.
     """
     edges = reference.edges
     if len(edges) < 2:
         return Interval(estimate=0.0, low=0.0, high=0.0)
+    unit = float(np.abs(edges).max()) or 1.0
+    edges = edges / unit
     gap = live.distribution - reference.distribution
     width = np.convolve(np.diff(edges), [0.5, 0.5])
     pooled = (live.distribution + reference.distribution) / 2
     noise = live.deff / max(live.rows, 1) + reference.deff / max(reference.rows, 1)
-    errors = np.sqrt(pooled * (1 - pooled) * noise)
-    value = _area(gap, np.diff(edges))
+    errors = np.sqrt(np.maximum(pooled * (1 - pooled), 0.0) * noise)
+    value = _area(
+        _finer(live.scores) - _finer(reference.scores), np.diff(edges).repeat(FINER) / FINER
+    )
+    even = _area(gap, np.diff(edges))
     by_chance = float(width @ errors) * math.sqrt(2 / math.pi)
-    error = math.sqrt(_area_variance(live, width, gap) + _area_variance(reference, width, gap))
-    low = max(0.0, value - by_chance - _Z * error)
-    return Interval(estimate=value, low=low, high=value + _Z * error)
+    variance = _area_variance(live, width, gap) + _area_variance(reference, width, gap)
+    spread = _Z * math.sqrt(variance) + abs(value - even)
+    low = max(0.0, value - by_chance - spread)
+    return Interval(estimate=value * unit, low=low * unit, high=(value + spread) * unit)
+
+
+def _finer(scores: Floats) -> Floats:
+    """Return the distribution at the edges and between them, where its scores grow evenly."""
+    at = np.arange((len(scores) - 1) * FINER + 1) / FINER
+    between = np.interp(at, np.arange(len(scores)), scores)
+    return np.array([_NORMAL.cdf(float(each)) for each in between])
 
 
 def _area(gap: Floats, widths: Floats) -> float:
-    """Return the area under the absolute value of what is linear between the edges."""
+    """Return the area under the absolute value of what is linear over pieces of these widths."""
     before, after = gap[:-1], gap[1:]
     crosses = before * after < 0
     together = np.abs(before) + np.abs(after)

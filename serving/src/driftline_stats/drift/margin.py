@@ -3,7 +3,7 @@
 import numpy as np
 
 #: Rows of the reference, and the z at which simulated distances between false alarms reach nominal.
-SIMULATED = ((300, 3.0), (1_000, 2.5), (3_000, 1.75), (10_000, 1.0))
+SIMULATED = ((300, 2.0), (1_000, 1.5), (10_000, 1.0))
 
 
 def margin_for(rows: int) -> float:

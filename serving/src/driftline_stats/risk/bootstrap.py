@@ -146,30 +146,19 @@ def paired_bootstrap(
     >>> found.exceeds(0.0), found.groups
     (True, 400)
 
-    Args:
-        rows: labels and scores.
-        metric: which.
-        rng: where draws come from.
-        level: of the interval.
-        resamples: how many draws.
-
     Raises:
         ValueError: the level is not between 0 and 1, or there are no draws.
     """
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level {level} must be between 0 and 1, and {resamples} draws 1 or more")
     stable, canary = (_Sorted.of(rows, each) for each in (rows.stable, rows.canary))
-    ones = np.ones(rows.positive.size)
     size, members = _members(rows)
-    drawn = np.array(
-        [
-            canary.value(metric, weights) - stable.value(metric, weights)
-            for weights in (_weights(rng, size, members) for _ in range(resamples))
-        ]
-    )
-    known = drawn[~np.isnan(drawn)]
-    tail = (1 - level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail]) if known.size else (-np.inf, np.inf)
+    weights = (_weights(rng, size, members) for _ in range(resamples))
+    drawn = [canary.value(metric, each) - stable.value(metric, each) for each in weights]
+    known = np.array(drawn)[~np.isnan(drawn)]
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    low, high = np.quantile(known, tails) if known.size else (-np.inf, np.inf)
+    ones = np.ones(rows.positive.size)
     return BootstrapInterval(
         metric=metric.value,
         stable=stable.value(metric, ones),

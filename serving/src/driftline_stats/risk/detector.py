@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.stats import beta
 
 from driftline_stats.errors import BatchError, StateError
-from driftline_stats.evidence import Verdict, judged
+from driftline_stats.evidence import Verdict
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts, share_of_budget
 from driftline_stats.state import State
 
@@ -215,7 +215,7 @@ class RiskDetector(State):
 
     def verdict(self) -> Verdict:
         """Say whether the last look raised an alarm; the bar has the budget in it."""
-        return replace(judged(self.log_evidence, 0.5), rejected=self.alarmed, log_bar=0.0)
+        return Verdict(rejected=self.alarmed, log_evidence=self.log_evidence, log_bar=0.0)
 
     def _risk(self, stratum: str) -> float:
         return self.reference.get(stratum, self.otherwise)
