@@ -226,7 +226,8 @@ def of_year(part: str, year: str) -> Table:
 
 
 def errors_of(answers: Table, predicted: str, outcomes: Table, label: str) -> np.ndarray:
-    return np.array(answers.numbers(predicted)) != np.array(outcomes.numbers(label))
+    wrong: np.ndarray = np.array(answers.numbers(predicted)) != outcomes.numbers(label)
+    return wrong
 
 
 def labels_to_alarm(risk: RiskDetector, wrong: np.ndarray, look: int) -> int | None:

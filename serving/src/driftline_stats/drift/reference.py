@@ -12,7 +12,7 @@ from driftline_stats.errors import StateError
 from driftline_stats.state import State
 
 #: The share of a detector's weight that each role's channels get together, before scaling to 1.
-ROLE_WEIGHTS = {"feature": 0.55, "prediction": 0.15, "pair": 0.15, "distance": 0.1, "errors": 0.05}
+ROLE_WEIGHTS = {"feature": 0.66, "prediction": 0.14, "pair": 0.1, "distance": 0.05, "errors": 0.05}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

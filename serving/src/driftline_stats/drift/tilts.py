@@ -43,12 +43,12 @@ PSEUDO_COUNT = 0.5
 TAIL = 0.06
 #: The share of a channel's weight that each family of directions gets, before scaling to 1.
 FAMILY_WEIGHTS = {
-    "location": 0.3,
-    "scale": 0.25,
-    "tail": 0.15,
+    "location": 0.27,
+    "scale": 0.3,
+    "tail": 0.17,
     "level": 0.5,
-    "missing": 0.15,
-    "range": 0.15,
+    "missing": 0.13,
+    "range": 0.13,
     "concordance": 1.0,
 }
 _NORMAL = NormalDist()
