@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from driftline_stats.experiment.units import Sightings
 
-SLOTS = 120
-REQUESTS = 600
+SLOTS = 80
+REQUESTS = 900
 """In each slot."""
 USERS = 10_000
 BUCKETS = 10_000
