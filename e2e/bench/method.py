@@ -112,12 +112,12 @@ lognormal and half normal, 1 % of the values missing. They take turns within eac
 is the median of the runs. The time is that of the processor, so that whatever else the machine does
 does not count.
 
-**Driftline** is what the monitor does with the features: a batch goes into the counter, which counts
-when it has gathered 1,024 rows; that is part of the figure. It counts 20 intervals, what is below
-and above the reference's range, missing and infinite values. **With pairs and distance** it also
-counts the tables of terciles of up to 190 pairs of features and the Mahalanobis distance of each
-row, which none of the others does. **Counted at once** it gathers nothing: each batch is counted
-when it comes.
+**Driftline** is what the monitor does with the features: a batch goes into the counter, which
+counts when it has gathered 1,024 rows; that is part of the figure. It counts 20 intervals, what is
+below and above the reference's range, missing and infinite values. **With pairs and distance** it
+also counts the tables of terciles of up to 190 pairs of features and the Mahalanobis distance of
+each row, which none of the others does. **Counted at once** it gathers nothing: each batch is
+counted when it comes.
 
 **datasketches** is Apache DataSketches' vector of KLL sketches, k = 200, its default: quantiles of
 each feature within 1.3 % of the rows, mergeable. **numpy searchsorted** sorts the same values into

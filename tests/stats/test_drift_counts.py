@@ -209,7 +209,7 @@ def test_integers_land_the_same_whatever_their_type(levels: list[int], dtype: ty
     limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.iinfo(np.int32)
     wanted = [*levels, 1, 6, -1, 127, limits.max, limits.min]
     fits = [level for level in wanted if limits.min <= level <= limits.max]
-    column: np.ndarray[Any, Any] = np.array(fits).astype(dtype)
+    column: np.ndarray[Any, Any] = np.array(fits, dtype)
     live = Rows(numeric=np.empty((len(column), 0), np.float32), categorical=(column,))
     kinds = Kernel(profile.plan).count(live).of(profile.channels[0])
     expected = [

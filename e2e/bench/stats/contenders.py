@@ -1,4 +1,4 @@
-"""Who counts rows. Each is given a batch of float32, shape [rows, features], and keeps what it must.
+"""Who counts rows: each is given batches of float32, shape [rows, features].
 
 This runs in the environment of `requirements/bench-stats.txt`.
 """
@@ -55,7 +55,7 @@ def _searchsorted(profile: Profile) -> Update:
     def update(batch: Batch) -> None:
         for feature, (at, count) in enumerate(zip(edges, counts, strict=True)):
             bins = np.searchsorted(at, batch[:, feature], side="right")
-            count += np.bincount(bins, minlength=len(count))
+            np.add(count, np.bincount(bins, minlength=len(count)), out=count)
 
     return update
 

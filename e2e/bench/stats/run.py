@@ -138,7 +138,7 @@ def sections(seen: Seen) -> str:
     parts += [
         ("What we are slower at", _slower(seen)),
         ("What is kept", _sizes(seen)),
-        ("Versions", f"{', '.join(seen.versions)}, Python {python_version()}."),
+        ("Versions", f"{', '.join(seen.versions)}, {python_version()}."),
     ]
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in parts)
 

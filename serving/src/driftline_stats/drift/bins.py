@@ -106,7 +106,7 @@ class NumericBins(State):
         above = len(self.edges)
         ordered[NAN_FROM:] = ordered[:NAN_BELOW] = above + 1
         ordered[NAN_FROM - 1] = ordered[NAN_BELOW] = above + 2
-        by_pattern: npt.NDArray[np.int64] = ordered[_ordered(np.arange(CELLS))]
+        by_pattern: npt.NDArray[np.int64] = ordered[ORDERED]
         return by_pattern
 
 
@@ -158,6 +158,10 @@ def kept_level(value: object) -> int | str | None:
 def _ordered(patterns: Cells) -> Cells:
     """Return cells in the order of the numbers in them; their own inverse up to the sign."""
     return np.where(patterns < ZERO, ZERO + patterns, CELLS - 1 - patterns)
+
+
+#: The cell of each pattern of 16 bits, in the order of the numbers.
+ORDERED = _ordered(np.arange(CELLS))
 
 
 def cells_of(values: npt.NDArray[np.float32], location: float) -> Cells:

@@ -46,7 +46,7 @@ class DistanceIndex:
     """The bin of each row's distance. It keeps memory to work in: one for each thread."""
 
     features: Ints
-    all_of: int
+    as_they_stand: bool
     scale: Numbers
     centre: Numbers
     whitening: Numbers
@@ -66,7 +66,7 @@ class DistanceIndex:
         shape = len(scales), STEP
         return cls(
             features=np.array(distance.features, np.int64),
-            all_of=len(plan.numeric),
+            as_they_stand=list(distance.features) == list(range(len(plan.numeric))),
             scale=np.array(scales, np.float32)[:, None],
             centre=distance.centre.astype(np.float32)[:, None],
             whitening=distance.whitening.astype(np.float32),
@@ -93,7 +93,7 @@ class DistanceIndex:
                 self._whitened[:, :rows],
                 self._squares[:, :rows],
             )
-            chosen = part if len(self.features) == self.all_of else part[self.features]
+            chosen = part if self.as_they_stand else part[self.features]
             quantised(chosen, self.scale, self.centre, u)
             np.matmul(self.whitening, u, out=whitened)
             np.copyto(squares, whitened)

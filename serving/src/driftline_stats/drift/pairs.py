@@ -27,7 +27,7 @@ class PairIndex:
 
     Attributes:
         features: which of the numeric features are in a pair.
-        all_of: how many numeric features there are.
+        as_they_stand: whether these are all numeric features.
         low: d below it is in the lowest tercile, shape [features, 1].
         high: d above it is in the highest tercile, shape [features, 1].
         first: place among `features`, of each pair.
@@ -35,7 +35,7 @@ class PairIndex:
     """
 
     features: Ints
-    all_of: int
+    as_they_stand: bool
     low: Numbers
     high: Numbers
     first: Ints
@@ -50,7 +50,7 @@ class PairIndex:
         place = {feature: at for at, feature in enumerate(features)}
         return cls(
             features=np.array(features, np.int64),
-            all_of=len(plan.numeric),
+            as_they_stand=features == list(range(len(plan.numeric))),
             low=_column(plan.numeric[at].low for at in features),
             high=_column(plan.numeric[at].high for at in features),
             first=np.array([place[pair.first] for pair in plan.pairs], np.int64),
@@ -67,7 +67,7 @@ class PairIndex:
             Shape [2, features, words].
         """
         rows = d.shape[1]
-        paired = d if len(self.features) == self.all_of else d[self.features]
+        paired = d if self.as_they_stand else d[self.features]
         inside = np.empty((2, len(self.features), -(-rows // WORD) * WORD), np.bool_)
         np.less(paired, self.low, out=inside[0, :, :rows])
         np.greater(paired, self.high, out=inside[1, :, :rows])

@@ -87,21 +87,24 @@ class Order(State):
     Attributes:
         rows: rows of each block.
         blocks: number of blocks; the last rows, which fill none, are left out.
+        width: bytes of each count.
         packed: their counts, as text: `counts` unpacks them.
     """
 
     KIND: ClassVar[str] = "drift-order"
     rows: int
     blocks: int
+    width: int
     packed: str
 
     @classmethod
     def of(cls, rows: int, counts: Ints) -> Self:
         """Return the order of blocks of so many rows, whose counts have shape [blocks, bins]."""
         # The same bin of all blocks stands together: like numbers pack well.
-        raw = np.ascontiguousarray(counts.T, "<i4").tobytes()
-        packed = base64.b85encode(zlib.compress(raw, 9)).decode()
-        return cls(rows=rows, blocks=len(counts), packed=packed)
+        width = next(width for width in (1, 2, 4, 8) if rows < 1 << 8 * width)
+        raw = np.ascontiguousarray(counts.T, f"<u{width}").tobytes()
+        packed = base64.b85encode(zlib.compress(raw)).decode()
+        return cls(rows=rows, blocks=len(counts), width=width, packed=packed)
 
     @property
     def counts(self) -> Ints:
@@ -112,8 +115,8 @@ class Order(State):
         """
         try:
             raw = zlib.decompress(base64.b85decode(self.packed))
-            by_bin = np.frombuffer(raw, "<i4").reshape(-1, self.blocks)
-        except (ValueError, zlib.error) as error:
+            by_bin = np.frombuffer(raw, f"<u{self.width}").reshape(-1, self.blocks)
+        except (ValueError, TypeError, zlib.error) as error:
             raise StateError(f"{self.KIND}.packed: {error}") from error
         return np.ascontiguousarray(by_bin.T, np.int64)
 

@@ -15,6 +15,7 @@ Column = npt.NDArray[Any]
 
 Values = Column | Iterable[object]
 
+FLOAT32 = np.dtype(np.float32)
 NUMERIC, CATEGORICAL = "numeric", "categorical"
 FEATURE, PREDICTION = "feature", "prediction"
 
@@ -54,7 +55,7 @@ class Rows:
     categorical: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.numeric.ndim != 2 or self.numeric.dtype != np.float32:
+        if self.numeric.ndim != 2 or self.numeric.dtype != FLOAT32:
             found = f"{self.numeric.dtype} of shape {self.numeric.shape}"
             raise BatchError(f"numeric: expected float32 of shape [rows, features], found {found}")
         for at, column in enumerate(self.categorical):
