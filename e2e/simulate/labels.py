@@ -186,7 +186,7 @@ def _of_margins() -> tuple[Claim, ...]:
                 partial(margin_alarm, margin=margin, discordant=discordant),
                 ALPHA,
                 1000,
-                note=f"{discordant:.0%} of rows discordant",
+                note=f"{100 * discordant:.0f} % of rows discordant",
             )
             for name, margin, discordant in (
                 ("superiority", 0.02, 0.06),
