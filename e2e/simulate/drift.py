@@ -105,7 +105,7 @@ def _delay(what: str, live: Draw, stated: float, tolerance: float = 0.0) -> Clai
         kind="drift_delay",
         look=LOOK,
         stated_runs=STATED_RUNS,
-        note="20 features, one drifts; reference of 10,000 rows",
+        note="20 features, one drifts; reference of 10,000 independent rows",
     )
 
 

@@ -132,6 +132,7 @@ def seasonal(rng: np.random.Generator, *, stratified: bool) -> Outcome:
     whole = sum(by_hour.values(), start=Counts.none(kernel.plan))
     profile = Profile(plan=kernel.plan, reference=whole)
     reference = reference_of(profile, by_hour if stratified else None)
+    reference = replace(reference, ordered=True)
     detector = DriftDetector.start(DetectorPlan.make(reference, budget=NOMINAL, tolerance=0.0))
     look = 0
     while detector.rows < LONGEST * NOMINAL:
@@ -175,7 +176,10 @@ def _claim(what: str, simulate: partial[Outcome], *, holds: bool, note: str = ""
 def _of_dependence(phi: float) -> tuple[Claim, ...]:
     drawn = partial(dependent, phi=phi)
     ordered = _watch(drawn, in_order=True)
-    mixed = replace(ordered, reference=partial(shuffled, draw=drawn), in_order=False)
+    mixed = replace(
+        ordered, reference=partial(shuffled, draw=drawn), in_order=False, independent=False
+    )
+    unguarded = replace(mixed, independent=True)
     name = f"AR(1) {phi:g}"
     return (
         _claim(
@@ -190,7 +194,7 @@ def _of_dependence(phi: float) -> tuple[Claim, ...]:
         ),
         _claim(
             f"{name}, inflation not allowed for",
-            partial(unaware, watch=mixed),
+            partial(unaware, watch=unguarded),
             holds=False,
         ),
     )

@@ -61,6 +61,7 @@ class Watch:
         tolerance: of the detector.
         look: rows of a window.
         in_order: whether the reference comes in the order of time.
+        independent: whether rows are known not to depend on each other.
         pairs: whether pairs of features are watched too.
         z: the margin; by the reference's size where not given.
     """
@@ -72,6 +73,7 @@ class Watch:
     tolerance: float = 0.0
     look: int = 64
     in_order: bool = False
+    independent: bool = True
     pairs: bool = True
     z: float | None = None
 
@@ -84,9 +86,10 @@ class Watch:
 
     def plan(self, profile: Profile) -> DetectorPlan:
         """Return what the detector looks for."""
-        plan = DetectorPlan.make(
-            reference_of(profile), budget=self.budget, tolerance=self.tolerance
-        )
+        reference = reference_of(profile)
+        if self.independent and not self.in_order:
+            reference = replace(reference, ordered=True)
+        plan = DetectorPlan.make(reference, budget=self.budget, tolerance=self.tolerance)
         return plan if self.z is None else replace(plan, z=self.z)
 
     def windows(self, rng: np.random.Generator, most: float) -> Iterator[Rows]:

@@ -43,7 +43,8 @@ def a_reference(names: Sequence[str] = tuple(CHANNELS)) -> Reference:
                 inflation=unknown_inflation(),
             )
             for name in names
-        )
+        ),
+        ordered=True,
     )
 
 
@@ -241,7 +242,7 @@ def test_a_window_is_compared_with_the_law_of_its_stratum() -> None:
         counts=np.array([night, day]),
         inflation=unknown_inflation(),
     )
-    reference = Reference(channels=(channel,), strata=("night", "day"))
+    reference = Reference(channels=(channel,), strata=("night", "day"), ordered=True)
     detector = a_detector(reference)
     like_day = np.array([20, 180])
     for _ in range(5):

@@ -93,3 +93,19 @@ def test_the_meter_is_of_the_first_rows_alone() -> None:
     later = detector.update(window_of(kernel.count(autoregressive(rng, 500, 0.9))))
     assert later.meter == detector.meter
     assert InflationMeter.from_json(later.meter.to_json()) == later.meter
+
+
+def test_where_nothing_is_known_of_dependence_the_first_blocks_are_no_evidence() -> None:
+    rng = np.random.default_rng(6)
+    profile = profile_of(autoregressive(rng, 5_000, 0.0), in_order=False)
+    kernel = Kernel(profile.plan)
+    detector = DriftDetector.start(DetectorPlan.make(reference_of(profile), budget=1e6))
+    shifted = [
+        window_of(kernel.count(Rows(numeric=rng.normal(3, 1, (64, 1)).astype(np.float32))))
+        for _ in range(22)
+    ]
+    for window in shifted[:21]:
+        detector = detector.update(window)
+        assert not detector.alarmed
+    assert detector.rows == 21 * 64
+    assert detector.update(shifted[21]).alarmed

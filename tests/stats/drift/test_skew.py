@@ -22,7 +22,7 @@ def draw(rng: np.random.Generator, rows: int, shift: float = 0.0) -> Rows:
 
 def asked(shift: float, rows: int, seed: int = 1) -> TrainingServingSkew:
     rng = np.random.default_rng(seed)
-    profile = build(FEATURES, draw(rng, 10_000))
+    profile = build(FEATURES, draw(rng, 10_000), in_order=True)
     plan = DetectorPlan.make(reference_of(profile), budget=1.0, tolerance=0.1)
     skew, kernel = TrainingServingSkew.start(plan, first=2_000), Kernel(profile.plan)
     for _ in range(0, rows, 100):

@@ -12,6 +12,10 @@ and however channels depend on each other, and an idle model never alarms. It is
 independent rows and a law that is known; the margin z for a law that was estimated and the power
 1/deff for rows that depend on each other are heuristics that simulations check.
 
+Where the reference does not know how its rows depend on each other (it was shuffled, or its order
+is not known), live rows must tell: the first 20 blocks of them, each a look of at least 32 rows,
+are no evidence yet.
+
 Looks may come at any time, but not because of what the rows of the window say.
 
 Source: Shin, Ramdas & Rinaldo, "E-detectors: a nonparametric framework for sequential change
@@ -167,26 +171,32 @@ class DriftDetector(State):
         if not rows:
             return self
         mixture, plan = self.plan.mixture, self.plan
+        if not (plan.reference.ordered or self.meter.enough):
+            return replace(self, meter=self._metered(batch, rows), rows=self.rows + rows)
         deff = self.deff
         constants = mixture.log_constants(plan.tolerance, plan.z, deff, batch.stratum)
         ratios = mixture.log_ratios(batch.counts, constants, deff, batch.stratum)
         recursion = self.recursion.update(ratios, share=share_of_budget(rows, plan.budget))
-        meter = self.meter
-        if not meter.complete:
-            meter = meter.add(standardised(mixture.scores, batch.counts, batch.stratum), rows)
         seen = self.rows + rows
         return replace(
             self,
             recursion=recursion,
-            meter=meter,
+            meter=self._metered(batch, rows),
             rows=seen,
             alarmed_at=seen if recursion.alarmed else self.alarmed_at,
         )
 
+    def _metered(self, batch: Window, rows: int) -> InflationMeter:
+        if self.meter.complete:
+            return self.meter
+        scores = self.plan.mixture.scores
+        return self.meter.add(standardised(scores, batch.counts, batch.stratum), rows)
+
     @property
     def deff(self) -> Floats:
         """Variance inflation by direction, the larger of the reference's and the live rows'."""
-        return np.maximum(self.plan.deff, self.meter.estimate)
+        live = self.meter.allowed_for(trusted=self.plan.reference.ordered)
+        return np.maximum(self.plan.deff, live)
 
     @property
     def log_evidence(self) -> float:

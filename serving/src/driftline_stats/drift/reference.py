@@ -64,7 +64,8 @@ class Reference(State):
     Attributes:
         channels: in an order that does not matter to any result.
         ordered: whether its rows stood in the order of time, so that their inflation can be
-            trusted. A shuffled reference knows nothing of how rows depend on those before.
+            trusted. A shuffled reference knows nothing of how rows depend on those before; one of
+            rows that are known to be independent may say so, with no inflation.
         strata: what a row's stratum is called, one name per row of a channel's counts.
     """
 

@@ -8,7 +8,8 @@ is no change. Each window adds ln L_i to component i (`mixture`), and
 is an e-process for the null hypothesis that every channel's live law stays within a chi-square
 distance of tolerance**2 of the training data's. It may be looked at after every window; under the
 null it ever reaches 1/alpha with probability at most alpha (Ville), with the same two heuristics as
-`detector`: the margin z and the power 1/deff.
+`detector`: the margin z and the power 1/deff. Training data is mostly shuffled: then the first 20
+blocks of live rows tell how they depend on each other, and are no evidence yet.
 
 What follows (`reference_for_drift`): without skew, drift is watched for against the training data;
 with it, against the first live rows, once a person accepted them.
@@ -82,14 +83,17 @@ class TrainingServingSkew(State):
         if self.complete or not rows:
             return self
         plan, mixture = self.plan, self.plan.mixture
-        deff = np.maximum(plan.deff, self.meter.estimate)
+        meter = self.meter.add(standardised(mixture.scores, batch.counts, batch.stratum), rows)
+        if not (plan.reference.ordered or self.meter.enough):
+            return replace(self, meter=meter, rows=self.rows + rows)
+        live = self.meter.allowed_for(trusted=plan.reference.ordered)
+        deff = np.maximum(plan.deff, live)
         constants = mixture.log_constants(plan.tolerance, plan.z, deff, batch.stratum)
         ratios = mixture.log_ratios(batch.counts, constants, deff, batch.stratum)
-        means = standardised(mixture.scores, batch.counts, batch.stratum)
         return replace(
             self,
             log_products=self.log_products + ratios,
-            meter=self.meter.add(means, rows),
+            meter=meter,
             rows=self.rows + rows,
         )
 
