@@ -240,3 +240,26 @@ def test_projections_are_the_same_everywhere_and_forever() -> None:
     assert signs[:2].sum(axis=1).tolist() == [2.0, -6.0]
     assert abs(signs.mean()) < 0.05
     assert np.abs(signs.T @ signs / 300 - np.eye(16)).max() < 0.25
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
+def test_a_code_for_missing_far_away_does_not_blur_the_rest(share: float) -> None:
+    rng = np.random.default_rng(9)
+    values = rng.normal(size=(5000, 1))
+    values[rng.random(5000) < share] = -999
+    profile = build((Feature(name="x"),), Rows(numeric=values.astype(np.float32)))
+    channel = profile.channels[0]
+    intervals = [kind is BinKind.INTERVAL for kind in channel.bins]
+    assert channel.labels[1] == "= -999"
+    assert channel.q[intervals].max() < 0.08
+    assert sum(intervals) == pytest.approx(20 * (1 - share), abs=2)
+
+
+def test_half_zeros_have_a_bin_and_the_rest_has_intervals() -> None:
+    rng = np.random.default_rng(10)
+    values = np.exp(2 * rng.normal(size=(5000, 1))) * (rng.random((5000, 1)) < 0.5)
+    profile = build((Feature(name="x"),), Rows(numeric=values.astype(np.float32)))
+    channel = profile.channels[0]
+    assert channel.labels[1] == "= 0"
+    assert channel.reference[1] == (values == 0).sum()
+    assert channel.q[2:-3].max() < 0.07

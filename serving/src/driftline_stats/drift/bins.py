@@ -4,7 +4,8 @@ Numbers are told apart by *cells*. With d = float32(x) - location, the top 16 bi
 exponent and seven bits of its fraction) name one of 65,536 cells, each 1/128 of its distance from
 the location wide. A bin is a run of cells, and so a table of 65,536 entries bins a number without a
 comparison, NaN and infinities included. The location is a value that occurs: the heaviest one, if
-it has 10 % of the rows, otherwise the median. There cells are finest.
+it has 10 % of the rows and the others keep half their cells, otherwise the median. There cells are
+finest. So a second mode far away is seen less sharply: at a distance of 1,000, a cell is 4 wide.
 
 To divide d by a power of two would change no cell's rows, only its exponent: there is no scale.
 """

@@ -101,6 +101,7 @@ class Counting:
     _block: int = field(init=False, default=SMALLEST_BLOCK)
     _blocks: list[npt.NDArray[np.int64]] = field(init=False, default_factory=list)
     _rest: list[Rows] = field(init=False, default_factory=list)
+    _resting: int = field(init=False, default=0)
     _counts: Counts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,14 +113,18 @@ class Counting:
         if not self.in_order:
             self._counts += self._kernel.count(rows)
             return
-        rest = Rows.joined([*self._rest, rows])
+        self._rest.append(rows)
+        self._resting += len(rows)
+        if self._resting < self._block:
+            return
+        rest = Rows.joined(self._rest)
         while len(rest) >= self._block:
             counts = self._kernel.count(rest[: self._block])
             rest = rest[self._block :]
             self._counts += counts
             self._blocks.append(counts.values)
             self._join_blocks()
-        self._rest = [rest]
+        self._rest, self._resting = [rest], len(rest)
 
     def profile(self) -> Profile:
         """Return the profile of the rows so far."""

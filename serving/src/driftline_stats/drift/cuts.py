@@ -89,14 +89,25 @@ def categorical_bins(feature: Feature, sample: Column) -> CategoricalBins:
 
 
 def _location(finite: Numbers) -> float:
-    """Return the heaviest value, if it is heavy enough, or the (lower) median."""
+    """Return the heaviest value, or the median where that one is not heavy or blurs the others.
+
+    A code for what is missing, such as -999, is heavy, but from there all others are in few cells.
+    """
     if not len(finite):
         return 0.0
     values, counts = np.unique(finite, return_counts=True)
     top = int(np.argmax(counts))
-    if counts[top] > max(1, LOCATION_SHARE * len(finite)):
-        return float(values[top])
-    return float(finite[(len(finite) - 1) // 2])
+    heaviest = float(values[top])
+    if counts[top] <= max(1, LOCATION_SHARE * len(finite)):
+        return float(finite[(len(finite) - 1) // 2])
+    others = finite[finite != heaviest]
+    if not len(others):
+        return heaviest
+    median = float(others[(len(others) - 1) // 2])
+    from_heaviest, from_median = (
+        len(np.unique(cells_of(others, location))) for location in (heaviest, median)
+    )
+    return heaviest if 2 * from_heaviest >= from_median else median
 
 
 def _runs(finite: Numbers, location: float) -> tuple[Cells, tuple[float | None, ...]]:

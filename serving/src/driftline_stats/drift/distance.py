@@ -32,8 +32,7 @@ def quantised(d: Numbers, scale: Numbers, centre: Numbers, out: Numbers) -> Numb
     with np.errstate(over="ignore", invalid="ignore"):
         np.multiply(d, np.float32(STEPS) / scale, out=out)
     np.rint(out, out=out)
-    np.maximum(out, np.float32(-CUT), out=out)
-    np.minimum(out, np.float32(CUT), out=out)
+    out.clip(np.float32(-CUT), np.float32(CUT), out=out)
     np.subtract(out, centre, out=out)
     missing = np.isnan(out)
     if missing.any():

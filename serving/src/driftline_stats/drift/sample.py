@@ -37,6 +37,7 @@ class Sampler:
     seen: int = 0
     extremes: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
     _kept: list[tuple[npt.NDArray[np.uint64], Rows]] = field(default_factory=list)
+    _rows_kept: int = 0
 
     def add(self, rows: Rows) -> None:
         """See more rows."""
@@ -59,7 +60,8 @@ class Sampler:
 
     def _keep(self, priorities: npt.NDArray[np.uint64], rows: Rows) -> None:
         self._kept.append((priorities, rows))
-        if sum(len(each) for each, _ in self._kept) > 2 * self.size:
+        self._rows_kept += len(priorities)
+        if self._rows_kept > 2 * self.size:
             self._shrink()
 
     def _shrink(self) -> None:
@@ -67,6 +69,7 @@ class Sampler:
         rows = Rows.joined([each for _, each in self._kept])
         chosen = np.argsort(priorities, kind="stable")[: self.size]
         self._kept = [(priorities[chosen], rows[chosen])]
+        self._rows_kept = len(chosen)
 
     def _widen(self, extremes: npt.NDArray[np.float32]) -> None:
         if len(self.extremes):
