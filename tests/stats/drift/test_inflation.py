@@ -88,7 +88,7 @@ def test_the_meter_is_of_the_first_rows_alone() -> None:
     kernel = Kernel(profile.plan)
     detector = DriftDetector.start(DetectorPlan.make(reference_of(profile), budget=1e6))
     while detector.rows < LIVE_ROWS:
-        live = autoregressive(rng, 500, 0.0)
+        live = autoregressive(rng, 250, 0.0)
         detector = detector.update(window_of(kernel.count(live)))
     later = detector.update(window_of(kernel.count(autoregressive(rng, 500, 0.9))))
     assert later.meter == detector.meter
@@ -109,3 +109,27 @@ def test_where_nothing_is_known_of_dependence_the_first_blocks_are_no_evidence()
         assert not detector.alarmed
     assert detector.rows == 21 * 64
     assert detector.update(shifted[21]).alarmed
+
+
+@pytest.mark.parametrize("rows", [64, 500, 1_000, 5_000])
+def test_dense_traffic_is_watched_as_well(rows: int) -> None:
+    """A look may hold as many rows as the meter is meant to see, or more."""
+    rng = np.random.default_rng(7)
+    profile = profile_of(autoregressive(rng, 5_000, 0.0), in_order=False)
+    kernel = Kernel(profile.plan)
+    detector = DriftDetector.start(DetectorPlan.make(reference_of(profile), budget=1e6))
+    windows = -(-LIVE_ROWS // rows) + 25
+    for shift in (0.0,) * windows + (3.0,):
+        numbers = rng.normal(shift, 1, (rows, 1)).astype(np.float32)
+        detector = detector.update(window_of(kernel.count(Rows(numeric=numbers))))
+        assert detector.alarmed == (shift > 0)
+
+
+def test_rows_of_dense_traffic_tell_their_dependence() -> None:
+    rng = np.random.default_rng(8)
+    profile = profile_of(autoregressive(rng, 5_000, 0.0), in_order=False)
+    kernel = Kernel(profile.plan)
+    detector = DriftDetector.start(DetectorPlan.make(reference_of(profile), budget=1e6))
+    for _ in range(30):
+        detector = detector.update(window_of(kernel.count(autoregressive(rng, 1_000, 0.9))))
+    assert detector.deff.max() > 5

@@ -17,6 +17,8 @@ from driftline_stats.drift.rows import FEATURE, Rows
 #: Pairs that are watched: those with the largest mutual information.
 PAIRS = 190
 DISTANCE_BINS = 16
+#: Rows of the sample that distances ask for, as a multiple of features**1.5; see `distance_of`.
+ROWS_FOR_DISTANCE = 25
 #: Of the mean variance: what is added to each, so that collinear features do not decide all.
 RIDGE = 1e-3
 
@@ -56,10 +58,16 @@ def mutual_information(tables: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]
 
 
 def distance_of(plan: Plan, sample: Rows) -> Distance | None:
-    """Return how far rows are from the centre, where two features or more vary."""
+    """Return how far rows are from the centre, where two features or more vary.
+
+    Rows are nearer to a centre that they were fitted to than others are: of p features on n rows
+    the mean squared distance of new rows is larger by about p (p + 2) / n, which is
+    p**1.5 / (sqrt(2) n) standard deviations. That would pass for drift, so where it is more than
+    0.03 there is no distance.
+    """
     d = _d(plan, sample)
     places = [at for at in _by_name(plan) if _varies(d[at])]
-    if len(places) < 2:
+    if len(places) < 2 or len(sample) < ROWS_FOR_DISTANCE * len(places) ** 1.5:
         return None
     scale = np.array([plan.numeric[at].scale for at in places], np.float32)[:, None]
     zero = np.zeros_like(scale)

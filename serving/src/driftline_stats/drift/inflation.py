@@ -135,8 +135,11 @@ class InflationMeter(State):
 
     @property
     def complete(self) -> bool:
-        """Whether it has seen as many rows as it was meant to."""
-        return self.rows >= LIVE_ROWS
+        """Whether it has seen as many rows as it was meant to, in as many blocks as say something.
+
+        A block is at least a window: where traffic is dense, blocks take more rows.
+        """
+        return self.rows >= LIVE_ROWS and self.enough
 
     @property
     def estimate(self) -> Floats:

@@ -49,7 +49,7 @@ class TrainingServingSkew(State):
         plan: the reference is the training data's; its budget is of no importance.
         log_products: ln prod L_i of every component.
         meter: variance inflation of the rows so far.
-        rows: seen so far.
+        rows: that are evidence so far.
         first: how many rows the question is about.
     """
 
@@ -85,7 +85,7 @@ class TrainingServingSkew(State):
         plan, mixture = self.plan, self.plan.mixture
         meter = self.meter.add(standardised(mixture.scores, batch.counts, batch.stratum), rows)
         if not (plan.reference.ordered or self.meter.enough):
-            return replace(self, meter=meter, rows=self.rows + rows)
+            return replace(self, meter=meter)
         live = self.meter.allowed_for(trusted=plan.reference.ordered)
         deff = np.maximum(plan.deff, live)
         constants = mixture.log_constants(plan.tolerance, plan.z, deff, batch.stratum)
