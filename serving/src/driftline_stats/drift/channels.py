@@ -1,17 +1,19 @@
 """Channels: the multinomials that are watched, each with its law in the reference."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from driftline_stats.drift.bins import BinKind
-from driftline_stats.drift.plan import PAIR_CELLS, Plan
+from driftline_stats.drift.bins import BinKind, CategoricalBins, NumericBins
+from driftline_stats.drift.plan import PAIR_CELLS, Distance, Pair, Plan
 from driftline_stats.drift.rows import CATEGORICAL, FEATURE, NUMERIC
+
+Ints = npt.NDArray[np.int64]
 
 PAIR, DISTANCE = "pair", "distance"
 TERCILES = ("low", "middle", "high")
+NO_EDGES = np.empty(0)
 #: Half a row is added to each bin of the reference, so that none is impossible.
 PADDING = 0.5
 
@@ -40,7 +42,7 @@ class Channel:
     bins: tuple[BinKind, ...]
     labels: tuple[str, ...]
     edges: npt.NDArray[np.float64]
-    reference: npt.NDArray[np.int64]
+    reference: Ints
     start: int
 
     @property
@@ -61,86 +63,72 @@ class Channel:
         return slice(self.start, self.start + len(self.bins))
 
 
-def channels_of(plan: Plan, reference: npt.NDArray[np.int64]) -> tuple[Channel, ...]:
+def channels_of(plan: Plan, reference: Ints) -> tuple[Channel, ...]:
     """Return all channels of a plan, in the order in which they are counted.
 
     Args:
         plan: what is counted.
         reference: counts of the reference by that plan, all channels behind each other.
     """
-    channels = []
-    start = 0
-    for described in _described(plan):
-        end = start + len(described.bins)
-        channels.append(
-            Channel(
-                name=described.name,
-                kind=described.kind,
-                role=described.role,
-                features=described.features,
-                bins=described.bins,
-                labels=described.labels,
-                edges=described.edges,
-                reference=reference[start:end],
-                start=start,
-            )
-        )
-        start = end
-    return tuple(channels)
+    parts = zip(plan.starts, np.split(reference, plan.starts[1:-1]), strict=False)
+    return (
+        *(_numeric(bins, *part) for bins, part in zip(plan.numeric, parts, strict=False)),
+        *(_categorical(bins, *part) for bins, part in zip(plan.categorical, parts, strict=False)),
+        *(_pair(plan, pair, *part) for pair, part in zip(plan.pairs, parts, strict=False)),
+        *(_distance(plan, plan.distance, *part) for part in parts if plan.distance is not None),
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Described:
-    name: str
-    kind: str
-    role: str
-    features: tuple[str, ...]
-    bins: tuple[BinKind, ...]
-    labels: tuple[str, ...]
-    edges: npt.NDArray[np.float64]
+def _numeric(bins: NumericBins, start: int, reference: Ints) -> Channel:
+    return Channel(
+        name=bins.name,
+        kind=NUMERIC,
+        role=bins.role,
+        features=(bins.name,),
+        bins=bins.kinds,
+        labels=bins.labels,
+        edges=bins.values,
+        reference=reference,
+        start=start,
+    )
 
 
-def _described(plan: Plan) -> Iterator[_Described]:
-    none = np.empty(0)
-    for numeric in plan.numeric:
-        yield _Described(
-            name=numeric.name,
-            kind=NUMERIC,
-            role=numeric.role,
-            features=(numeric.name,),
-            bins=numeric.kinds,
-            labels=numeric.labels,
-            edges=numeric.values,
-        )
-    for categorical in plan.categorical:
-        yield _Described(
-            name=categorical.name,
-            kind=CATEGORICAL,
-            role=categorical.role,
-            features=(categorical.name,),
-            bins=categorical.kinds,
-            labels=categorical.labels,
-            edges=none,
-        )
-    for pair in plan.pairs:
-        names = plan.numeric[pair.first].name, plan.numeric[pair.second].name
-        yield _Described(
-            name=" * ".join(names),
-            kind=PAIR,
-            role=FEATURE,
-            features=names,
-            bins=(BinKind.CELL,) * PAIR_CELLS,
-            labels=tuple(f"{first}, {second}" for first in TERCILES for second in TERCILES),
-            edges=none,
-        )
-    if plan.distance is not None:
-        distance = plan.distance
-        yield _Described(
-            name=DISTANCE,
-            kind=DISTANCE,
-            role=FEATURE,
-            features=tuple(plan.numeric[at].name for at in distance.features),
-            bins=(BinKind.INTERVAL,) * len(distance.labels),
-            labels=distance.labels,
-            edges=distance.edges,
-        )
+def _categorical(bins: CategoricalBins, start: int, reference: Ints) -> Channel:
+    return Channel(
+        name=bins.name,
+        kind=CATEGORICAL,
+        role=bins.role,
+        features=(bins.name,),
+        bins=bins.kinds,
+        labels=bins.labels,
+        edges=NO_EDGES,
+        reference=reference,
+        start=start,
+    )
+
+
+def _pair(plan: Plan, pair: Pair, start: int, reference: Ints) -> Channel:
+    names = plan.numeric[pair.first].name, plan.numeric[pair.second].name
+    return Channel(
+        name=" * ".join(names),
+        kind=PAIR,
+        features=names,
+        bins=(BinKind.CELL,) * PAIR_CELLS,
+        labels=tuple(f"{first}, {second}" for first in TERCILES for second in TERCILES),
+        edges=NO_EDGES,
+        reference=reference,
+        start=start,
+    )
+
+
+def _distance(plan: Plan, distance: Distance, start: int, reference: Ints) -> Channel:
+    return Channel(
+        name=DISTANCE,
+        kind=DISTANCE,
+        features=tuple(plan.numeric[at].name for at in distance.features),
+        bins=(BinKind.INTERVAL,) * len(distance.labels),
+        labels=distance.labels,
+        edges=distance.edges,
+        reference=reference,
+        start=start,
+    )
