@@ -34,6 +34,7 @@ from driftline_stats.drift.margin import margin_for
 from driftline_stats.drift.mixture import Mixture
 from driftline_stats.drift.reference import Reference
 from driftline_stats.errors import BatchError, StateError
+from driftline_stats.evidence import Verdict
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts, share_of_budget
 from driftline_stats.state import State
 
@@ -135,6 +136,19 @@ class DriftDetector(State):
 
     It has no `merge`: windows follow one another, and what adds are the counts in them.
 
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.kernel import Kernel
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> from driftline_stats.drift.watched import reference_of, window_of
+    >>> features, rng = (Feature(name="age"),), np.random.default_rng(1)
+    >>> rows = rows_of(features, {"age": rng.normal(40, 10, 10_000)})
+    >>> profile = build(features, rows, in_order=True)
+    >>> detector = DriftDetector.start(DetectorPlan.make(reference_of(profile), budget=100_000))
+    >>> older = rows_of(features, {"age": rng.normal(55, 10, 64)})
+    >>> detector = detector.update(window_of(Kernel(profile.plan).count(older)))
+    >>> detector.alarmed, detector.drifting, detector.verdict().rejected
+    (True, True, True)
+
     Attributes:
         plan: frozen.
         recursion: R of every component.
@@ -207,6 +221,10 @@ class DriftDetector(State):
     def alarmed(self) -> bool:
         """Whether the last window that had rows raised an alarm."""
         return self.recursion.alarmed
+
+    def verdict(self) -> Verdict:
+        """Say whether the last window raised an alarm; the bar of 1 has the budget in it."""
+        return Verdict(rejected=self.alarmed, log_evidence=self.log_evidence, log_bar=0.0)
 
     @property
     def drifting(self) -> bool:

@@ -10,7 +10,7 @@ bound of their mean. With a tolerance of 0.1 the margin hardly matters: 1/sqrt(n
 import numpy as np
 
 #: Rows of the reference, and z. Simulated up to 20,000 rows between false alarms for the first of
-#: them, 1,000,000 for the others; below 300 rows and beyond these budgets it is extrapolated.
+#: them, 1,000,000 for the others; below 300 rows z stays, and nothing there was simulated.
 SIMULATED = ((300, 2.0), (1_000, 1.5), (10_000, 1.0))
 
 
