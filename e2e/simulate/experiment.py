@@ -308,7 +308,7 @@ CLAIMS = (
     _claim("A/A, first events, sampled from 1,000 users an arm", first_events_alarm(capacity=1000)),
     _claim("A/A, requests", requests_alarm, "shown", 400),
     _claim("A/A with robots, first events", robots_alarm(1)),
-    _claim("A/A with robots, first events, one cohort", robots_alarm(SLOTS)),
+    _claim("A/A with robots, first events, one cohort", robots_alarm(SLOTS), runs=500),
     _claim("A/A with robots, at risk only while active", active_alarm, "shown"),
     _claim("A/A, ramp, moved users excluded", ramp_alarm(told=True), runs=500),
     _claim("A/A, ramp, moved users left to be noticed", ramp_alarm(told=False), "shown", 100),
