@@ -179,7 +179,10 @@ class LatencyShift(State):
 
     Assumes what `RateRatio` does: units independent within a batch, concurrent, counted once. Not
     fulfilled by requests that queue behind each other in one pod: a single slow node then looks
-    like a slow canary, and stalls make exceedances come in bursts.
+    like a slow canary, and stalls make exceedances come in bursts. Where each pod stands still for
+    a second once a minute, an equal canary is called slower in 62 % of simulated rollouts when it
+    has one pod against four, and in 21 % when both have eight. So look at evidence without each pod
+    before acting on it.
 
     Under optional stopping: reaches 1/alpha with probability at most alpha, ever, while the base
     latency drifts and the share changes; each batch is compared only with itself. Rounding to edges
