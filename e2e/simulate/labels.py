@@ -157,8 +157,8 @@ def _claim(
 def _of_pairs() -> tuple[Claim, ...]:
     slower = "2 % of rows each way, a look every 10"
     return (
-        _claim("false alarms", paired_alarm, ALPHA, 2000, note=slower),
-        _claim("false alarms, drifting rate", partial(paired_alarm, drift=True), ALPHA, 1000),
+        _claim("false alarms", paired_alarm, ALPHA, 10_000, note=slower),
+        _claim("false alarms, drifting rate", partial(paired_alarm, drift=True), ALPHA, 6000),
         _claim(
             "rows until worse, 2 % better and 4 % worse",
             partial(rows_to_worse, better=0.02, worse=0.04),
@@ -185,8 +185,8 @@ def _of_margins() -> tuple[Claim, ...]:
                 f"false alarms, {name} by a margin of {abs(margin):g}, just there",
                 partial(margin_alarm, margin=margin, discordant=discordant),
                 ALPHA,
-                1000,
-                note=f"{discordant:.0%} of rows discordant",
+                4000,
+                note=f"{100 * discordant:.0f} % of rows discordant",
             )
             for name, margin, discordant in (
                 ("superiority", 0.02, 0.06),

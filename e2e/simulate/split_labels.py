@@ -307,9 +307,10 @@ def _of_certificates() -> tuple[Claim, ...]:
         (", only the coverage seen in doubt", replace(ALIKE, doubt=0.0), ""),
     )
     return (
-        replace(_false(false, just), simulate=partial(is_certified, scene=just)),
+        replace(_false("", just), what=false, simulate=partial(is_certified, scene=just)),
         replace(
-            _false(f"blocked: {false}, .3 of the canary's labelled, .5 of stable's", fewer),
+            _false("", fewer),
+            what=f"blocked: {false}, .3 of the canary's labelled, .5 of stable's",
             simulate=partial(is_certified, scene=fewer),
         ),
         replace(
