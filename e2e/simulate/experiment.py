@@ -310,7 +310,7 @@ CLAIMS = (
     _claim("A/A with robots, first events", robots_alarm(1)),
     _claim("A/A with robots, first events, one cohort", robots_alarm(SLOTS)),
     _claim("A/A with robots, at risk only while active", active_alarm, "shown"),
-    _claim("A/A, ramp, moved users excluded", ramp_alarm(told=True)),
+    _claim("A/A, ramp, moved users excluded", ramp_alarm(told=True), runs=500),
     _claim("A/A, ramp, moved users left to be noticed", ramp_alarm(told=False), "shown", 100),
     _claim("the worse arm called better, one user in ten can fail", worse_arm_alarm, runs=200),
     _claim("A/A, means of users", means_alarm(of_requests=False)),
