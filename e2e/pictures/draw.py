@@ -64,7 +64,7 @@ def what_evidence_does() -> str:
     test = RateRatio.above(1.0)
     harmless = test.path(rollouts(random, 30))
     worse = {ratio: _typical(test.path(rollouts(random, 101, ratio))) for ratio in (1.5, 2, 4)}
-    labels = (12, 4), (5.4, 300), (1.4, 3000)
+    labels = (12, 4), (6.4, 200), (2.2, 3000)
 
     figure, (left, right) = panels(2)
     for path in harmless:
