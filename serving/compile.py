@@ -58,7 +58,7 @@ def main() -> None:
     directory = parser.parse_args().directory.resolve()
     with tempfile.TemporaryDirectory(prefix="driftline-compile-") as name:
         _compile(directory, Path(name))
-    print(f"compiled {len(MODULES)} modules for {sys.implementation.cache_tag}")  # noqa: T201
+    sys.stdout.write(f"compiled {len(MODULES)} modules for {sys.implementation.cache_tag}\n")
 
 
 def _compile(directory: Path, scratch: Path) -> None:
