@@ -20,7 +20,8 @@ BODY = re.compile(r"-d '(.*?)'", re.DOTALL)
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the guide's Python, as a reader would."""
     directory = tmp_path_factory.mktemp("first-model")
-    code = next(block.text for block in blocks("python"))
+    guide = DOCS / "guide" / "first-model.md"
+    code = next(block.text for block in blocks("python") if block.page == guide)
     subprocess.run([sys.executable, "-c", code], cwd=directory, check=True)
     return directory
 
