@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class Predictions:
             return None if named is None else self._named(named.tolist())
         return self._of_highest_score(outputs, most)
 
-    def _named(self, values: Sequence[int]) -> list[int]:
+    def _named(self, values: Sequence[Any]) -> list[int]:
         if self._positions is None:
             return [max(each, UNKNOWN) for each in values]
         find = self._positions.get

@@ -168,7 +168,8 @@ class Writer:
             self._rested.set()
             return
         try:
-            self._left = self._left[self._socket.send(self._left) :]
+            sent = self._socket.send(self._left)
+            self._left = self._left[sent:]
         except BlockingIOError:
             pass
         except OSError as error:
