@@ -263,8 +263,8 @@ def reference_inflation(
     """Return the reference with the inflation that its own rows show, in the order of time.
 
     Blocks of 100 rows that keep to the reference's share vary no more than independent rows; such
-    of which the share jumps from 0.8 to 0.6 and back do, 0.2**2 / (2/100 * 0.21) = 9.5 times as much,
-    to which one standard error is added:
+    of which the share jumps from 0.8 to 0.6 and back do, 0.2**2 / (2/100 * 0.21) = 9.5 times as
+    much, to which one standard error is added:
 
     >>> from driftline_stats.drift.reference import ReferenceChannel, unknown_inflation
     >>> from driftline_stats.drift.tilts import Layout
