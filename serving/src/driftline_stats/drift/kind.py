@@ -130,8 +130,9 @@ def judge(observed: Observed) -> Judgement:
     'Warn'
     >>> judge(Observed(report=report, material=True, loss_rose=True)).action.value
     'Retrain'
-    >>> judge(Observed(report=report, risk_rose=True)).action.value
-    'RollBack'
+    >>> harm = judge(Observed(report=report, risk_rose=True))
+    >>> harm.action.value, [each.value for each in harm.kinds]
+    ('RollBack', ['Covariate', 'Concept'])
     """
     changes = changes_of(observed)
     for rule in RULES:
