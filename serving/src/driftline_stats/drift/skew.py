@@ -50,7 +50,7 @@ class TrainingServingSkew(State):
     """The test of the module; see there for the null hypothesis and what is guaranteed.
 
     Seven in ten rows of the training data have the first level. Windows with 55 in a hundred of it
-    are evidence of skew, those with 70 are evidence for none:
+    are evidence of skew, those with 70 are not:
 
     >>> from driftline_stats.drift.reference import Reference, ReferenceChannel, unknown_inflation
     >>> from driftline_stats.drift.tilts import Layout
