@@ -16,7 +16,9 @@ Where the reference does not know how its rows depend on each other (it was shuf
 is not known), live rows must tell: the first 20 blocks of them, each a look of at least 32 rows,
 are no evidence yet.
 
-Looks may come at any time, but not because of what the rows of the window say.
+Under optional stopping: looks may come at any time and go on for ever, and within n rows a false
+alarm has a probability of at most n/budget. But a look must not come because of what the rows of
+its window say. `alarmed` speaks of the last window alone, which is what the budget is about.
 
 Source: Shin, Ramdas & Rinaldo, "E-detectors: a nonparametric framework for sequential change
 detection" (New England Journal of Statistics in Data Science, 2024).
@@ -53,12 +55,26 @@ class _Tabled(State):
 class DetectorPlan(_Tabled):
     """What a detector looks for, frozen at its start.
 
+    >>> from driftline_stats.drift.reference import ReferenceChannel, unknown_inflation
+    >>> from driftline_stats.drift.tilts import Layout
+    >>> channel = ReferenceChannel(
+    ...     name="plan",
+    ...     role="feature",
+    ...     layout=Layout(levels=(0, 1)),
+    ...     counts=np.array([[700, 300]]),
+    ...     inflation=unknown_inflation(),
+    ... )
+    >>> plan = DetectorPlan.make(Reference(channels=(channel,)), budget=100_000, delay=2_400)
+    >>> plan.tolerance, plan.z, plan.clear_after
+    (0.1, 1.5, 12000)
+
     Attributes:
         reference: what is compared with.
         tolerance: the chi-square distance that does not matter, as its square root: about the shift
             of a mean in standard deviations. 0.1 to warn, 0.22 to 0.32 to act.
         budget: expected rows between two false alarms.
-        z: the margin for a reference of finite size.
+        z: the margin for a reference of finite size; `margin` says for which budgets its values
+            were simulated.
         clear_after: rows without another alarm after which drift is no longer reported.
     """
 
@@ -95,6 +111,9 @@ class DetectorPlan(_Tabled):
             budget: expected rows between two false alarms.
             tolerance: see the class.
             delay: rows in which a drift that matters is found.
+
+        Raises:
+            StateError: the tolerance is negative, or the budget less than a row.
         """
         return cls(
             reference=reference,
@@ -108,6 +127,9 @@ class DetectorPlan(_Tabled):
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window(State):
     """Live counts of one look, all of one stratum; those of replicas add.
+
+    >>> (Window(counts=np.array([3, 1])) + Window(counts=np.array([2, 2]))).counts
+    array([5, 3])
 
     Attributes:
         counts: of the bins of all channels of the reference, one channel after another.
@@ -132,7 +154,7 @@ class Window(State):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DriftDetector(State):
-    """The detector of the module; see there.
+    """The detector of the module; see there for the null hypothesis and what is guaranteed.
 
     It has no `merge`: windows follow one another, and what adds are the counts in them.
 
@@ -251,7 +273,24 @@ class DriftDetector(State):
 
 
 def checked_rows(plan: DetectorPlan, batch: Window) -> int:
-    """Return the rows of a window.
+    """Return the rows of a window: those of the channel that has most of them.
+
+    >>> from driftline_stats.drift.reference import ReferenceChannel, unknown_inflation
+    >>> from driftline_stats.drift.tilts import Layout
+    >>> channel = ReferenceChannel(
+    ...     name="plan",
+    ...     role="feature",
+    ...     layout=Layout(levels=(0, 1)),
+    ...     counts=np.array([[700, 300]]),
+    ...     inflation=unknown_inflation(),
+    ... )
+    >>> plan = DetectorPlan.make(Reference(channels=(channel,)), budget=100_000)
+    >>> checked_rows(plan, Window(counts=np.array([60, 40])))
+    100
+    >>> checked_rows(plan, Window(counts=np.array([60, 40, 0])))
+    Traceback (most recent call last):
+    ...
+    driftline_stats.errors.BatchError: expected counts of 2 bins, got (3,)
 
     Raises:
         BatchError: counts are negative, of other bins, or of a stratum that is not known.

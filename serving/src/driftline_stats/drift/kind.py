@@ -8,6 +8,11 @@
 
 A change of the inputs alone never rolls back: it says nothing of harm. Labels do, a canary that
 differs does, and so does a fault that came with the release.
+
+What decides has the guarantee of the test it comes from: the detector with the tolerance to act,
+the risk detector, the concurrent comparison; and the report's bar, where its rows were chosen
+beforehand. Whether a change of the inputs is a fault is no test: the three numbers below are rules
+of thumb without an error rate, and so is the order of the rules.
 """
 
 from collections.abc import Callable
@@ -21,6 +26,8 @@ from driftline_stats.drift.report import ChannelMove, DriftReport
 FAULTY_SHARE = 0.005
 #: With so many rows out of the reference's range, the unit or the encoding is another.
 OTHER_UNIT = 0.5
+#: Natural logarithm of the evidence that a fault's own directions must have: about 10,000 to 1.
+FAULT_EVIDENCE = 9.2
 
 
 class Kind(StrEnum):
@@ -101,7 +108,32 @@ class Judgement:
 
 
 def judge(observed: Observed) -> Judgement:
-    """Say what kind of change it is and what it asks for; the first rule that speaks decides."""
+    """Say what kind of change it is and what it asks for; the first rule that speaks decides.
+
+    However much the inputs moved, that alone is no reason to roll back:
+
+    >>> from driftline_stats.drift.distances import Interval
+    >>> age = ChannelMove(
+    ...     name="age",
+    ...     role="feature",
+    ...     log_evidence=40.0,
+    ...     moved=True,
+    ...     by=(("location", "location", 40.0),),
+    ...     psi=Interval(estimate=0.3, low=0.2, high=0.4),
+    ...     wasserstein=None,
+    ...     quantiles=(),
+    ...     missing=(0.01, 0.01),
+    ...     out_of_range=(0.0, 0.0),
+    ... )
+    >>> report = DriftReport(rows=5_000, channels=(age,), dependent=())
+    >>> judge(Observed(report=report, material=True, with_release=True)).action.value
+    'Warn'
+    >>> judge(Observed(report=report, material=True, loss_rose=True)).action.value
+    'Retrain'
+    >>> harm = judge(Observed(report=report, risk_rose=True))
+    >>> harm.action.value, [each.value for each in harm.kinds]
+    ('RollBack', ['Covariate', 'Concept'])
+    """
     changes = changes_of(observed)
     for rule in RULES:
         if said := rule(observed, changes):
@@ -111,7 +143,28 @@ def judge(observed: Observed) -> Judgement:
 
 
 def changes_of(observed: Observed) -> tuple[Change, ...]:
-    """Return what changed, faults first, then by evidence."""
+    """Return what changed, faults first, then by evidence.
+
+    Three points more of missing values are a fault; a tenth of a point, however well shown, is not:
+
+    >>> from driftline_stats.drift.distances import Interval
+    >>> def moved(missing: float) -> Observed:
+    ...     age = ChannelMove(
+    ...         name="age",
+    ...         role="feature",
+    ...         log_evidence=40.0,
+    ...         moved=True,
+    ...         by=(("missing", "missing", 40.0),),
+    ...         psi=Interval(estimate=0.01, low=0.0, high=0.02),
+    ...         wasserstein=None,
+    ...         quantiles=(),
+    ...         missing=(0.01, missing),
+    ...         out_of_range=(0.0, 0.0),
+    ...     )
+    ...     return Observed(report=DriftReport(rows=10**6, channels=(age,), dependent=()))
+    >>> [changes_of(moved(share))[0].kind.value for share in (0.04, 0.011)]
+    ['Integrity', 'Covariate']
+    """
     found = [_change(each) for each in observed.report.moved]
     if observed.risk_rose:
         found.append(Change(kind=Kind.CONCEPT, channel="", message="labels show more risk"))
@@ -141,8 +194,8 @@ def _fault(move: ChannelMove) -> str:
 
 
 def _is_shown(move: ChannelMove, family: str) -> bool:
-    """Whether the directions of a family alone hold enough evidence (1e4 to 1)."""
-    return any(each[0] == family and each[2] >= 9.2 for each in move.by)
+    """Whether a direction of a family alone holds enough evidence; a rule of thumb."""
+    return any(each[0] == family and each[2] >= FAULT_EVIDENCE for each in move.by)
 
 
 Said = tuple[Action, str] | None
@@ -150,21 +203,43 @@ Rule = Callable[[Observed, tuple[Change, ...]], Said]
 
 
 def canary_is_worse(observed: Observed, _: tuple[Change, ...]) -> Said:
-    """Roll back a revision that is worse than the one beside it."""
+    """Roll back a revision that is worse than the one beside it.
+
+    >>> quiet = DriftReport(rows=5_000, channels=(), dependent=())
+    >>> canary_is_worse(Observed(report=quiet, canary_differs=True), ())[0].value
+    'RollBack'
+    >>> canary_is_worse(Observed(report=quiet), ()) is None
+    True
+    """
     if observed.canary_differs:
         return Action.ROLL_BACK, "a concurrent comparison says that this revision is worse"
     return None
 
 
 def labels_show_harm(observed: Observed, _: tuple[Change, ...]) -> Said:
-    """Roll back where outcomes got worse; whether the one before did better is judged there."""
+    """Roll back where outcomes got worse; whether the one before did better is judged there.
+
+    >>> quiet = DriftReport(rows=5_000, channels=(), dependent=())
+    >>> labels_show_harm(Observed(report=quiet, risk_rose=True), ())[0].value
+    'RollBack'
+    >>> labels_show_harm(Observed(report=quiet, loss_rose=True), ()) is None  # that is retraining
+    True
+    """
     if observed.risk_rose:
         return Action.ROLL_BACK, "labels show more risk than the reference had"
     return None
 
 
 def fault_came_with_release(observed: Observed, changes: tuple[Change, ...]) -> Said:
-    """Roll back a release that came with a fault."""
+    """Roll back a release that came with a fault.
+
+    >>> fault = Change(kind=Kind.INTEGRITY, channel="age", message="age: 4.0% missing, 1.0% before")
+    >>> quiet = DriftReport(rows=5_000, channels=(), dependent=())
+    >>> fault_came_with_release(Observed(report=quiet, with_release=True), (fault,))[0].value
+    'RollBack'
+    >>> fault_came_with_release(Observed(report=quiet), (fault,)) is None  # it came from upstream
+    True
+    """
     faults = [each.message for each in changes if each.kind is Kind.INTEGRITY]
     if observed.with_release and faults:
         return Action.ROLL_BACK, f"a fault came with the release: {faults[0]}"
@@ -172,14 +247,28 @@ def fault_came_with_release(observed: Observed, changes: tuple[Change, ...]) -> 
 
 
 def drift_costs(observed: Observed, changes: tuple[Change, ...]) -> Said:
-    """Retrain where material drift goes with loss."""
+    """Retrain where material drift goes with loss; neither alone will do.
+
+    >>> moved = Change(kind=Kind.COVARIATE, channel="age", message="age moved")
+    >>> quiet = DriftReport(rows=5_000, channels=(), dependent=())
+    >>> drift_costs(Observed(report=quiet, material=True, loss_rose=True), (moved,))
+    (<Action.RETRAIN: 'Retrain'>, 'material drift with loss: age moved')
+    >>> drift_costs(Observed(report=quiet, material=True), (moved,)) is None
+    True
+    """
     if observed.material and changes and observed.loss_rose:
         return Action.RETRAIN, f"material drift with loss: {changes[0].message}"
     return None
 
 
 def something_moved(_: Observed, changes: tuple[Change, ...]) -> Said:
-    """Warn of everything else: nothing says that it does harm."""
+    """Warn of everything else: nothing says that it does harm.
+
+    >>> moved = Change(kind=Kind.COVARIATE, channel="age", message="age moved")
+    >>> quiet = DriftReport(rows=5_000, channels=(), dependent=())
+    >>> something_moved(Observed(report=quiet), (moved,))
+    (<Action.WARN: 'Warn'>, 'no harm is shown: age moved')
+    """
     if changes:
         return Action.WARN, f"no harm is shown: {changes[0].message}"
     return None

@@ -11,6 +11,14 @@ law of at most tol**2. Then, by Cauchy and Schwarz, E_p[b_i] is at most 1 + tol 
 What is exact: with independent rows, a law q that is known (z = 0) and deff 1, E[L_i] <= 1. What is
 heuristic, and checked by simulation: the terms in z, which allow for a law known from n_ref rows
 only, and the power 1/deff, which is right where window sums are close to normal.
+
+Under optional stopping: where that is exact, L_i has, given the past, a mean of at most 1. So
+products over windows are e-processes (`skew`), and the recursion in `shiryaev_roberts` keeps its
+budget. deff must be known before the window, and its rows must not say when it ends.
+
+Source: Shin, Ramdas & Rinaldo, "E-detectors: a nonparametric framework for sequential change
+detection" (New England Journal of Statistics in Data Science, 2024) for mixtures of tilts; the
+constant c_i is ours: the Cauchy-Schwarz bound, and Bernstein's inequality for the terms in z.
 """
 
 from dataclasses import dataclass
@@ -35,6 +43,23 @@ Ints = npt.NDArray[np.int64]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The sums by which a window enters, for every direction of every channel.
+
+    A level's score is 1 in its bin, so that the sum is its count, of mean q and sd sqrt(q (1-q)):
+
+    >>> from driftline_stats.drift.reference import unknown_inflation
+    >>> from driftline_stats.drift.tilts import Layout
+    >>> channel = ReferenceChannel(
+    ...     name="plan",
+    ...     role="feature",
+    ...     layout=Layout(levels=(0, 1)),
+    ...     counts=np.array([[7000, 3000]]),
+    ...     inflation=unknown_inflation(),
+    ... )
+    >>> scores = Mixture.of(Reference(channels=(channel,))).scores
+    >>> scores.names
+    (('plan', 'bin 0'), ('plan', 'bin 1'))
+    >>> scores.sums(np.array([55, 45])), scores.mean.round(3), scores.spread.round(3)
+    (array([55., 45.]), array([[0.7, 0.3]]), array([[0.458, 0.458]]))
 
     Attributes:
         names: channel and direction, one each.
@@ -82,6 +107,30 @@ class Scores:
 class Mixture:
     """Components by stratum; see the module.
 
+    With a known law and tolerance 0 a row's likelihood ratios have mean 1 under the reference.
+    Under the worst law that a tolerance of 0.1 allows, 0.1 standard deviations off, the mean is
+    still at most 1, and reaches it:
+
+    >>> from driftline_stats.drift.reference import unknown_inflation
+    >>> from driftline_stats.drift.tilts import Layout
+    >>> channel = ReferenceChannel(
+    ...     name="plan",
+    ...     role="feature",
+    ...     layout=Layout(levels=(0, 1)),
+    ...     counts=np.array([[7000, 3000]]),
+    ...     inflation=unknown_inflation(),
+    ... )
+    >>> mixture = Mixture.of(Reference(channels=(channel,)))
+    >>> q, rows, deff = law(channel.counts[0]), np.eye(2, dtype=np.int64), np.ones(2)
+    >>> worst = q + 0.1 * np.sqrt(q[0] * q[1]) * np.array([1, -1])
+    >>> for p, tolerance in ((q, 0.0), (worst, 0.0), (worst, 0.1)):
+    ...     constants = mixture.log_constants(tolerance, 0.0, deff)
+    ...     mean = p @ np.exp(mixture.log_ratios(rows, constants, deff))
+    ...     print(tolerance, f"{mean.max():.3f}")
+    0.0 1.000
+    0.0 1.059
+    0.1 1.000
+
     Attributes:
         scores: of the directions.
         direction: number of each component's direction.
@@ -104,7 +153,11 @@ class Mixture:
 
     @classmethod
     def of(cls, reference: Reference) -> "Mixture":
-        """Return the mixture for a reference."""
+        """Return the mixture for a reference.
+
+        Weights are those of roles (`ROLE_WEIGHTS`), equal by channel within a role, then those of
+        families of directions (`FAMILY_WEIGHTS`) within a channel; what is not there has none.
+        """
         parts = [_Part.of(channel) for channel in reference.channels]
         scores = _scores(reference, parts)
         offsets = np.cumsum([0, *(len(part.pooled) for part in parts)])
@@ -144,7 +197,14 @@ class Mixture:
         return ratios
 
     def log_constants(self, tolerance: float, z: float, deff: Floats, stratum: int = 0) -> Floats:
-        """Return ln c of every component."""
+        """Return ln c of every component; see the module.
+
+        Args:
+            tolerance: tol, the square root of the chi-square distance that does not matter.
+            z: standard errors that are allowed for.
+            deff: variance inflation of each direction.
+            stratum: whose law it is.
+        """
         n_eff = np.maximum(self.n_ref[stratum], 1.0) / deff[self.direction]
         allowed = (tolerance + z / np.sqrt(n_eff)) * self.spread[stratum]
         constants: Floats = np.log1p(allowed + z**2 * self.top[stratum] / (6 * n_eff))

@@ -19,6 +19,20 @@ ROLE_WEIGHTS = {"feature": 0.66, "prediction": 0.14, "pair": 0.1, "distance": 0.
 class ReferenceChannel(State):
     """One histogram of the reference.
 
+    A channel of one bin says nothing, and is none:
+
+    >>> counts, unknown = np.array([[700, 300]]), unknown_inflation()
+    >>> two = Layout(levels=(0, 1))
+    >>> channel = ReferenceChannel(
+    ...     name="plan", role="feature", layout=two, counts=counts, inflation=unknown
+    ... )
+    >>> [each.name for each in channel.pooled]
+    ['bin 0', 'bin 1']
+    >>> replace(channel, layout=Layout(ordered=(0,)), counts=np.array([[1000]]))
+    Traceback (most recent call last):
+    ...
+    driftline_stats.errors.StateError: plan: a channel of 1 bins cannot drift
+
     Attributes:
         name: unique within the reference.
         role: a key of ROLE_WEIGHTS.
@@ -61,6 +75,18 @@ class ReferenceChannel(State):
 class Reference(State):
     """The reference of a model, frozen when a detector starts.
 
+    How well its law is known is said by its smallest stratum:
+
+    >>> channel = ReferenceChannel(
+    ...     name="plan",
+    ...     role="feature",
+    ...     layout=Layout(levels=(0, 1)),
+    ...     counts=np.array([[700, 300], [1500, 2500]]),
+    ...     inflation=unknown_inflation(),
+    ... )
+    >>> Reference(channels=(channel,), strata=("day", "night")).rows
+    1000
+
     Attributes:
         channels: in an order that does not matter to any result.
         ordered: whether its rows stood in the order of time, so that their inflation can be
@@ -99,5 +125,9 @@ class Reference(State):
 
 
 def unknown_inflation() -> npt.NDArray[np.float64]:
-    """Return what stands for an inflation that is not known."""
+    """Return what stands for an inflation that is not known: no numbers, where 1 would be one.
+
+    >>> unknown_inflation().size
+    0
+    """
     return np.empty(0)

@@ -3,8 +3,10 @@
 The evidence here is of the rows that the report is about, taken as one sample: for channel c,
 ln E_c = ln sum_i w_i prod L_i over its components (`mixture`), weights scaled to 1. Where the rows
 were chosen beforehand, E_c is an e-value, and channels with E_c of at least K/alpha have moved, for
-all K channels together with a false alarm probability of at most alpha. Where a detector's alarm
-chose the rows, it ranks and names, and the alarm has decided.
+all K channels together with a false alarm probability of at most alpha: Markov and Bonferroni,
+under any dependence between channels. Null hypothesis, assumptions and source are those of
+`mixture`. Where a detector's alarm chose the rows, nothing is guaranteed: the evidence ranks and
+names, and the alarm has decided. Distances beside it (`distances`) decide nothing.
 """
 
 import math
@@ -150,6 +152,25 @@ class Seen:
 
 def report_of(profile: Profile, seen: Seen, alpha: float = 0.01) -> DriftReport:
     """Return the report on live rows.
+
+    The reference has all ages from 0 to 99 alike, live rows none below 20:
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.kernel import Kernel
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> from driftline_stats.drift.watched import reference_of, window_of
+    >>> features = (Feature(name="age"), Feature(name="income"))
+    >>> at = np.arange(2_000)
+    >>> rows = rows_of(features, {"age": at % 100, "income": at * 37 % 1_000})
+    >>> profile = build(features, rows)
+    >>> plan = DetectorPlan.make(reference_of(profile), budget=100_000)
+    >>> live = rows_of(features, {"age": at % 80 + 20, "income": at * 37 % 1_000})
+    >>> window = window_of(Kernel(profile.plan).count(live))
+    >>> report = report_of(profile, Seen(plan=plan, windows=(window,), deff=plan.deff))
+    >>> report.rows, report.channels[0].name, "income" in {each.name for each in report.moved}
+    (2000, 'age', False)
+    >>> str(report.channels[0])
+    'age: evidence 1e20 by location, PSI 1.08 (0.771 to 1.39), median 10 (7.2 to 12.8)'
 
     Args:
         profile: that the plan's reference was made of.

@@ -15,6 +15,12 @@ Directions and their strength lambda, which is about the square root of the chi-
   q +- lambda sqrt(q (1 - q)), of which the chi-square distance is lambda**2 exactly;
 - pairs: the sign of the product of two terciles, scaled to variance 1; theta = +-lambda.
 
+These are the alternatives, and no test by themselves: `mixture` has the null hypothesis, and what
+holds under optional stopping. They are fixed before the first live row.
+
+Source: Shin, Ramdas & Rinaldo, "E-detectors" (New England Journal of Statistics in Data Science,
+2024), for mixtures of exponential tilts; the choice of directions is ours.
+
 The smallest lambda is 10/sqrt(n_eff): a smaller one could not tell drift from the error with which
 n_eff reference rows know q.
 """
@@ -57,6 +63,13 @@ _NORMAL = NormalDist()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout(State):
     """What the bins of a channel are, by their numbers.
+
+    >>> Layout(ordered=(0, 1, 2), missing=(3,), range=(0, 2)).bins
+    4
+    >>> Layout(ordered=(0, 1), missing=(1,))
+    Traceback (most recent call last):
+    ...
+    driftline_stats.errors.StateError: each of the bins must stand in one place, found [0, 1, 1]
 
     Attributes:
         ordered: bins of values, from low to high.
@@ -240,6 +253,14 @@ def strengths_of(direction: Direction, q: Floats, n_eff: float) -> tuple[float, 
     """Return the signed strengths that a direction is looked at with.
 
     A share that is too small to lose a strength is only looked at upwards.
+
+    >>> level = Direction(
+    ...     family="level", name="a", scores=np.array([1.0, 0.0]), share=True, both_ways=True
+    ... )
+    >>> for share in (0.1, 0.01):
+    ...     print(share, strengths_of(level, np.array([share, 1 - share]), 10_000))
+    0.1 (0.15, 0.3, 0.6, 1.2, -0.15, -0.3)
+    0.01 (0.15, 0.3, 0.6, 1.2)
     """
     up = lambdas(n_eff)
     if not direction.both_ways:

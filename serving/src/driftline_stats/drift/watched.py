@@ -1,4 +1,8 @@
-"""A profile as a detector's reference: its channels, with what their bins are."""
+"""A profile as a detector's reference: its channels, with what their bins are.
+
+Nothing is decided here; `tilts` says what the kinds of bins are looked at for, and `mixture` which
+null hypothesis their counts are held against. Live rows must be counted by the profile's own plan.
+"""
 
 from collections.abc import Mapping
 
@@ -61,12 +65,39 @@ def reference_of(profile: Profile, strata: Mapping[str, Counts] | None = None) -
 
 
 def window_of(counts: Counts, stratum: int = 0) -> Window:
-    """Return counts of live rows as a detector's window."""
+    """Return counts of live rows as a detector's window.
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.kernel import Kernel
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="age"),)
+    >>> profile = build(features, rows_of(features, {"age": range(100)}))
+    >>> live = Kernel(profile.plan).count(rows_of(features, {"age": [50.0, 1e9, float("nan")]}))
+    >>> counts, bins = window_of(live).counts, layout_of(profile.channels[0])
+    >>> counts.sum(), counts[list(bins.range)].sum(), counts[list(bins.missing)].sum()
+    (np.int64(3), np.int64(1), np.int64(1))
+
+    Args:
+        counts: by the plan of the profile that the reference was made of.
+        stratum: number of the reference's stratum that all of these rows are of.
+    """
     return Window(counts=counts.values, stratum=stratum)
 
 
 def layout_of(channel: Channel) -> Layout:
-    """Return what the bins of a profile's channel are."""
+    """Return what the bins of a profile's channel are.
+
+    Bins below and above the reference's range have a place in the order, and are watched by
+    themselves too; infinite values have no such place.
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="age"),)
+    >>> profile = build(features, rows_of(features, {"age": range(100)}))
+    >>> bins = layout_of(profile.channels[0])
+    >>> bins.ordered == tuple(range(22)), bins.missing, bins.range
+    (True, (22,), (0, 21, 23))
+    """
     if channel.kind == PAIR:
         return Layout(grid=tuple(range(len(channel.bins))))
     return Layout(
