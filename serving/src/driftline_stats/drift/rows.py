@@ -46,6 +46,14 @@ class Feature(State):
 class Rows:
     """Some rows: numeric features as one matrix, categorical ones as columns.
 
+    Columns of levels keep what is in them, when parts of different types are joined too:
+
+    >>> none = np.empty((1, 0), np.float32)
+    >>> columns = np.array([2**53 + 1]), np.array([0.5])
+    >>> parts = [Rows(numeric=none, categorical=(column,)) for column in columns]
+    >>> Rows.joined(parts).categorical[0].tolist()
+    [9007199254740993, 0.5]
+
     Attributes:
         numeric: float32, shape [rows, numeric features], in the order of the features.
         categorical: a column of shape [rows] for each categorical feature, in their order.
@@ -122,7 +130,15 @@ def _concatenated(columns: tuple[Column, ...]) -> Column:
 
 
 def as_numbers(values: Values) -> npt.NDArray[np.float32]:
-    """Return values as float32; what is no number is NaN."""
+    """Return values as float32; what is no number is NaN.
+
+    From 2**24 on, whole numbers next to each other become the same:
+
+    >>> as_numbers([1, None, "two", "3", 10**400]).tolist()
+    [1.0, nan, nan, 3.0, inf]
+    >>> as_numbers([16_777_216, 16_777_217, 16_777_218]).tolist()
+    [16777216.0, 16777216.0, 16777218.0]
+    """
     array = values if isinstance(values, np.ndarray) else _objects(values)
     with np.errstate(over="ignore", invalid="ignore"):
         if array.dtype.kind in "fiub":
@@ -131,7 +147,11 @@ def as_numbers(values: Values) -> npt.NDArray[np.float32]:
 
 
 def as_levels(values: Values) -> Column:
-    """Return values as integers, floats or objects."""
+    """Return values as integers, floats or objects.
+
+    >>> as_levels(np.array(["Rome", "Oslo"])).dtype, as_levels(np.array([2, 3])).dtype
+    (dtype('O'), dtype('int64'))
+    """
     array = values if isinstance(values, np.ndarray) else _objects(values)
     return array if array.dtype.kind in "iuf" else array.astype(object)
 

@@ -143,6 +143,16 @@ def window_means(
 ) -> WindowMeans:
     """Return a metric that has seen nobody.
 
+    >>> from driftline_stats.experiment.units import sightings
+    >>> seen = sightings(0, units=[1, 2], arms=[0, 1], values=[3, np.nan])
+    >>> later = sightings(1, units=[], arms=[], values=[])
+    >>> for missing in ("zero", "exclude"):
+    ...     metric, _ = window_means(arms=2, window=1, missing=missing).observe(seen)
+    ...     _, (closed,) = metric.observe(later)
+    ...     print(missing, [values.tolist() for values in closed.values], closed.excluded)
+    zero [[3.0], [0.0]] (0, 0)
+    exclude [[3.0], []] (0, 1)
+
     Args:
         arms: number of arms.
         window: slots of a unit's window.

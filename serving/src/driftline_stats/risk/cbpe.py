@@ -177,6 +177,13 @@ class Cbpe(State):
         Labels are drawn from the histogram; the interval is that of the draws. It holds the chance
         of labels only: none of the doubt whether probabilities are calibrated.
 
+        >>> p = np.full(1000, 0.9)
+        >>> found = Cbpe.of(p, predicted=p > 0.5).estimate(
+        ...     Metric.ACCURACY, np.random.default_rng(1)
+        ... )
+        >>> round(found.value, 6), 0.87 < found.low < 0.89, 0.91 < found.high < 0.93
+        (0.9, True, True)
+
         Raises:
             ValueError: the level is not between 0 and 1.
         """
