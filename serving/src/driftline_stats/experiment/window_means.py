@@ -26,6 +26,13 @@ Missing = Literal["zero", "exclude"]
 class ClosedUnits:
     """The units of one cohort, whose windows closed: one stratum of a test of means.
 
+    Where values are 0 and 1, it is one of a test of rates as well:
+
+    >>> values = np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0])
+    >>> closed = ClosedUnits(cohort=0, values=values, excluded=(0, 0))
+    >>> closed.events.tolist(), closed.units.tolist()
+    ([[1, 1]], [[2, 3]])
+
     Attributes:
         cohort: the slot in which the cohort began.
         values: for each arm (n,) means, one a unit, in ascending order.
