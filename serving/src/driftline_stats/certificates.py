@@ -34,6 +34,9 @@ class Certificate(State):
     Under optional stopping: a canary that is r1 times worse and above p1 throughout is ever
     certified with probability at most beta.
 
+    Source: those of its parts; the mean of e-processes is one (Vovk & Wang, "E-values", Annals of
+    Statistics 2021).
+
     Attributes:
         relative: the test of the ratio.
         floor: the test of the canary's rate.

@@ -122,7 +122,14 @@ class Exceedances(State):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyBatch(State):
-    """Both arms in one concurrent slot; batches of replicas add up before they are evidence."""
+    """Both arms in one concurrent slot; batches of replicas add up before they are evidence.
+
+    >>> slot = LatencyHistogram.of([1000] * 8 + [5000, 5700])
+    >>> thresholds = Thresholds(digits=2, tolerance=0.1, stable=(5000,), canary=(5500,))
+    >>> batch = LatencyBatch.of(slot, slot, thresholds)
+    >>> batch.stable.beyond, batch.canary.beyond, (batch + batch).stable.units
+    ((2,), (1,), 20)
+    """
 
     KIND: ClassVar[str] = "latency-batch"
     stable: Exceedances

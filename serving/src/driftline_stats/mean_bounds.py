@@ -17,7 +17,12 @@ LEAST_UNITS = 30
 
 
 class Moments(NamedTuple):
-    """Sums over the units of one arm in one batch: how many, of values, of their squares."""
+    """Sums over the units of one arm in one batch: how many, of values, of their squares.
+
+    >>> of_1_2_3 = Moments(units=3, total=6.0, squares=14.0)
+    >>> of_1_2_3.mean, of_1_2_3.deviance
+    (2.0, 2.0)
+    """
 
     units: int
     total: float
@@ -35,7 +40,11 @@ class Moments(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Bounds of a quantity, both inclusive."""
+    """Bounds of a quantity, both inclusive.
+
+    >>> 0.2 in Interval(low=0.1, high=0.2), 0 in Interval(low=0.1, high=0.2)
+    (True, False)
+    """
 
     low: float
     high: float
@@ -47,6 +56,12 @@ class Interval(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread(State):
     """An estimate of the variance of a weighted sum of batch means, as sums over batches.
+
+    Four degrees of freedom with a deviance of 8 are a variance of 2 a unit, which a batch of one
+    unit is taken to have too:
+
+    >>> Spread().plus(deviance=8.0, freedom=4, size=3.0).plus(0.0, freedom=0, size=1.0).estimate
+    8.0
 
     Attributes:
         variance: of the batches that tell of it.

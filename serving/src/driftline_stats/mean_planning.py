@@ -57,6 +57,14 @@ def smallest_difference_so_far(test: MeanShift, alpha: float) -> float | None:
 
     As `smallest_difference`, with the traffic and the variance that the test has seen.
 
+    >>> from driftline_stats.means import MeanBatch, MeanPlan
+    >>> test = MeanShift(plan=MeanPlan(low=0.0, high=2.0, center=1.0, sd=1.0))
+    >>> smallest_difference_so_far(test, 0.05) is None
+    True
+    >>> batch = MeanBatch.of([0, 2] * 5700, [0, 2] * 300, test.plan)
+    >>> round(smallest_difference_so_far(test.update(batch), 0.05), 3)
+    0.13
+
     Returns:
         None where no difference up to 10 sd would have.
 

@@ -205,9 +205,9 @@ class MeanShift(State):
        agrees with; what that leaves over of alpha is there for samples that are not large. So this
        evidence starts at 1/2.
 
-    The smaller of the two is evidence against either null alone. So the false alarm probability is
-    at most alpha exactly when the arms do not differ at all, and asymptotically when their
-    winsorised means do not differ for the worse.
+    Under optional stopping: the smaller of the two is evidence against either null alone. So it
+    ever reaches 1/alpha with probability at most alpha, exactly when the arms do not differ at all,
+    and asymptotically when their winsorised means do not differ for the worse.
 
     Assumes independent units: with requests counted whose users stick to an arm, 40 % of simulated
     rollouts called an equal canary worse. It sees winsorised outcomes: a change beyond stable's

@@ -39,6 +39,11 @@ class RatePlan:
     """A test as `rates.RateRatio.above(null_ratio, factors)`, judged at alpha.
 
     Of K `guardrails` with equal weights one that moves alone needs K times the evidence.
+
+    Nine alternatives share what is needed, 20 at an alpha of 5 %:
+
+    >>> len(HIGHER), [round(math.exp(RatePlan(alpha=0.05, guardrails=k).log_bar)) for k in (1, 3)]
+    (9, [180, 540])
     """
 
     alpha: float

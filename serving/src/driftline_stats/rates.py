@@ -259,6 +259,10 @@ def log_increments(
 def checked_slots(slots: Counts) -> Counts:
     """Return slots that make sense.
 
+    >>> checked_slots(np.array([[5, 6, 1, 0], [5, 5, 1, 0]]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    driftline_stats.errors.BatchError: 1 arms of slots with negative events ...
+
     Raises:
         BatchError: a count is negative or no integer, or there are more events than units.
     """

@@ -21,7 +21,21 @@ _NOT_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class State:
-    """The base of all that is stored; see the module."""
+    """The base of all that is stored; see the module.
+
+    >>> @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+    ... class Seen(State):
+    ...     KIND = "seen"
+    ...     most: float
+    >>> text = Seen(most=-math.inf).to_json()
+    >>> text
+    '{"kind":"seen","version":1,"most":"-inf"}'
+    >>> Seen.from_json(text) == Seen(most=-math.inf)
+    True
+    >>> Seen.from_json('{"kind":"seen","version":2,"most":1}')
+    Traceback (most recent call last):
+    driftline_stats.errors.StateError: seen: version 2 is not known, only 1
+    """
 
     __slots__ = ()
     KIND: ClassVar[str]

@@ -181,6 +181,11 @@ def test_refuses_sums_that_are_none() -> None:
         LossDifferences.of(0.0, stable=[1.0], canary=[])
 
 
+def test_a_pair_with_a_loss_that_is_no_number_is_missing() -> None:
+    seen = LossDifferences.of(0.0, stable=[1, 1, "?", math.nan], canary=[0.25, None, 0, 0])
+    assert (seen.rows, seen.missing, seen.total) == (1, 3, 0.75)
+
+
 BAD = Pairs(better=2, worse=60, ties=938)
 
 

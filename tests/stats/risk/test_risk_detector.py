@@ -69,6 +69,14 @@ def test_an_idle_model_never_alarms() -> None:
     assert detector.log_evidence == -math.inf
 
 
+@pytest.mark.parametrize("errors", [0, 300])
+def test_a_look_without_labels_changes_nothing(errors: int) -> None:
+    seen = a_detector().update(a_window(1000, errors))
+    assert seen.alarmed == bool(errors)
+    for empty in (ErrorWindow(rows={"a": 0}, errors={}), seen.losses([]), seen.losses([math.nan])):
+        assert seen.update(empty) == seen
+
+
 def test_each_stratum_has_its_own_reference() -> None:
     risks = {"day": 0.2, "night": 0.01}
     detector = RiskDetector.start(risks, budget=1000)
@@ -112,6 +120,11 @@ def test_any_losses_are_taken(values: list[float]) -> None:
     assert LossWindow.from_json(window.to_json()) == window
 
 
+def test_a_loss_that_is_no_number_is_missing() -> None:
+    window = a_detector().losses([0.5, None, "lost", object(), math.nan, 10**400], "a")
+    assert (window.total, window.missing, window.loss) == (2, 4, 1.5)
+
+
 def test_refuses_what_is_no_window_or_no_plan() -> None:
     with pytest.raises(BatchError, match="stratum 'a': 3 errors of 2 rows"):
         a_window(2, 3)
@@ -119,6 +132,8 @@ def test_refuses_what_is_no_window_or_no_plan() -> None:
         ErrorWindow(rows={}, errors={"a": 1})
     with pytest.raises(BatchError, match="other odds"):
         _ = a_detector().losses([0.5]) + RiskDetector.start({}, budget=1, odds=(2.0,)).losses([0.5])
+    with pytest.raises(BatchError, match="expected 4"):
+        a_detector().update(RiskDetector.start({}, budget=1, odds=(2.0,)).losses([]))
     with pytest.raises(BatchError, match="a loss of 3"):
         LossWindow(total=1, missing=0, loss=3.0, log_sums=np.zeros(1))
     with pytest.raises(StateError, match="between 0 and 1"):

@@ -86,6 +86,15 @@ def test_counts_what_it_cannot_use() -> None:
     assert math.isnan(Cbpe.start().value(Metric.ACCURACY))
 
 
+def test_what_is_no_number_is_counted_as_unusable() -> None:
+    seen = Cbpe.of([0.2, 0.9, "high", None, 0.4, 0.4], predicted=[0, True, 1, 1, None, "no"])
+    assert (seen.rows, seen.unusable) == (2, 4)
+    assert seen.value(Metric.ACCURACY) == pytest.approx(0.85)
+    rows = [[0.5, 0.5, 0.0], [0.5, "half", 0.0], [0.5, None, 0.5], [1.0, 0.0, 0.0]]
+    multi = Cbpe.of(rows, predicted=[0, 0, 0, "cat"])
+    assert (multi.rows, multi.unusable) == (1, 3)
+
+
 def test_the_interval_holds_the_metric_of_the_very_rows() -> None:
     rng = np.random.default_rng(15)
     outside = 0

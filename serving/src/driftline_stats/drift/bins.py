@@ -51,6 +51,22 @@ class BinKind(StrEnum):
 class NumericBins(State):
     """The bins of a numeric feature: below, runs of cells in order, above, missing, infinite.
 
+    A value with at least 10 % of the rows has a bin of its own, here 0:
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="debts"),)
+    >>> rows = rows_of(features, {"debts": [0, 0, 0, 0, 1, 2, 3]})
+    >>> bins = build(features, rows).plan.numeric[0]
+    >>> bins.labels[:4]
+    ('below 0', '= 0', '0 to 1', '1 to 2')
+
+    What is no number, or no finite one, is looked up like all others:
+
+    >>> odd = np.array([-7, 0, np.nan, -np.inf, 1e30], np.float32)
+    >>> [bins.kinds[at].value for at in bins.table()[odd.view(np.uint32) >> 16]]
+    ['below', 'value', 'missing', 'infinite', 'above']
+
     Attributes:
         name: of the feature.
         role: `feature` or `prediction`.
@@ -115,6 +131,9 @@ class NumericBins(State):
 class CategoricalBins(State):
     """The bins of a categorical feature: its levels, other, missing.
 
+    >>> CategoricalBins(name="city", levels=("Rome", 3)).labels
+    ('= Rome', '= 3', 'other', 'missing')
+
     Attributes:
         name: of the feature.
         role: `feature` or `prediction`.
@@ -178,7 +197,13 @@ def cells_of(values: npt.NDArray[np.float32], location: float) -> Cells:
 
 
 def values_at(cells: Cells) -> npt.NDArray[np.float64]:
-    """Return the smallest d of each cell, which for a negative one is not in it."""
+    """Return the smallest d of each cell, which for a negative one is not in it.
+
+    A cell is 1/128 wide from 1 on, and 4 from 512 on:
+
+    >>> values_at(cells_of(np.array([1.007, 1.008, 1003, 1004], np.float32), 0.0)).tolist()
+    [1.0, 1.0078125, 1000.0, 1004.0]
+    """
     magnitudes = np.where(cells >= ZERO, cells - ZERO, ZERO - cells).astype(np.uint32) << 16
     d: npt.NDArray[np.float64] = magnitudes.view(np.float32).astype(np.float64)
     return np.where(cells >= ZERO, d, -d)

@@ -49,6 +49,15 @@ def build(features: Sequence[Feature], rows: Rows, *, in_order: bool = False) ->
 def plan_of(features: Sequence[Feature], sampler: Sampler, pairs: int = PAIRS) -> Plan:
     """Choose the bins of all channels by a sample.
 
+    However few rows the sample keeps, nothing of the reference is below or above its bins:
+
+    >>> sampler = Sampler(size=50)
+    >>> for begin in range(0, 3000, 1000):
+    ...     sampler.add(Rows(numeric=np.arange(begin, begin + 1000, dtype=np.float32)[:, None]))
+    >>> ends = plan_of((Feature(name="x"),), sampler).numeric[0].values[[0, -1]]
+    >>> bool(ends[0] <= 0), bool(ends[1] > 2999)
+    (True, True)
+
     Args:
         features: as in `build`.
         sampler: what has seen the reference, or the first part of it.

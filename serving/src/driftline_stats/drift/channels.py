@@ -22,6 +22,16 @@ PADDING = 0.5
 class Channel:
     """One multinomial that is watched: the bins of a feature, of a pair, or of the distance.
 
+    What the reference has never shown is rare in its law, but not impossible:
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="city", kind="categorical"),)
+    >>> rows = rows_of(features, {"city": ["Rome"] * 6 + ["Oslo"] * 2})
+    >>> channel = build(features, rows).channels[0]
+    >>> dict(zip(channel.labels, channel.q.tolist(), strict=True))
+    {'= Rome': 0.65, '= Oslo': 0.25, 'other': 0.05, 'missing': 0.05}
+
     Attributes:
         name: of the feature; `a * b` of a pair; `distance`.
         kind: `numeric`, `categorical`, `pair` or `distance`.
@@ -65,6 +75,13 @@ class Channel:
 
 def channels_of(plan: Plan, reference: Ints) -> tuple[Channel, ...]:
     """Return all channels of a plan, in the order in which they are counted.
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, Rows
+    >>> numbers = np.random.default_rng(1).normal(size=(500, 2)).astype(np.float32)
+    >>> profile = build((Feature(name="age"), Feature(name="debts")), Rows(numeric=numbers))
+    >>> [each.name for each in channels_of(profile.plan, profile.reference.values)]
+    ['age', 'debts', 'age * debts', 'distance']
 
     Args:
         plan: what is counted.

@@ -23,6 +23,10 @@ LARGEST_ROW = (1 << 24) // (2 * CUT) - 1
 def quantised(d: Numbers, scale: Numbers, centre: Numbers, out: Numbers) -> Numbers:
     """Return u - centre, where u = round(16 d / scale), at most 128; 0 where d is missing.
 
+    >>> d, one = np.array([[0.5, -100, np.nan]], np.float32), np.ones((1, 1), np.float32)
+    >>> quantised(d, scale=one, centre=0 * one, out=np.empty_like(d)).tolist()
+    [[8.0, -128.0, 0.0]]
+
     Args:
         d: shape [features, rows].
         scale: shape [features, 1].
@@ -42,7 +46,21 @@ def quantised(d: Numbers, scale: Numbers, centre: Numbers, out: Numbers) -> Numb
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DistanceIndex:
-    """The bin of each row's distance. It keeps memory to work in: one for each thread."""
+    """The bin of each row's distance. It keeps memory to work in: one for each thread.
+
+    Two features that rise together: what is far is a row in which one does and the other does not.
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, Rows
+    >>> rng = np.random.default_rng(1)
+    >>> size = rng.normal(size=1000)
+    >>> numbers = np.stack([size, size + rng.normal(size=1000) / 10], axis=1).astype(np.float32)
+    >>> profile = build((Feature(name="height"), Feature(name="weight")), Rows(numeric=numbers))
+    >>> index = DistanceIndex.of(profile.plan)
+    >>> together, apart = index.distances_of(np.array([[2, 2], [2, -2]], np.float32))
+    >>> bool(together < 3), bool(apart > 30)
+    (True, True)
+    """
 
     features: Ints
     as_they_stand: bool

@@ -17,7 +17,16 @@ TABLE = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelIndex:
-    """The bin of each level: place among the levels, then other, then missing."""
+    """The bin of each level: place among the levels, then other, then missing.
+
+    Whole numbers are the same level whatever type they come in; text is another.
+
+    >>> index = LevelIndex.of(CategoricalBins(name="plan", levels=(3, "Rome")))
+    >>> index.bins_of(np.array([3, 3.0, "3", "Rome", "Oslo", None], object)).tolist()
+    [0, 0, 2, 1, 2, 3]
+    >>> index.bins_of(np.array([3.0, 3.5, np.nan])).tolist()
+    [0, 2, 3]
+    """
 
     places: dict[int | str, int]
     lowest: int

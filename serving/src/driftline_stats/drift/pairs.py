@@ -25,6 +25,15 @@ LOW, MIDDLE, HIGH = 0, 1, 2
 class PairIndex:
     """Counts the pairs of a plan.
 
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, Rows
+    >>> numbers = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
+    >>> plan = build((Feature(name="a"), Feature(name="b")), Rows(numeric=numbers)).plan
+    >>> index = PairIndex.of(plan)
+    >>> d = np.array([[9, -9, 0, 9], [9, -9, 0, np.nan]], np.float32)
+    >>> index.tables_of([index.bits_of(d)], rows=4)[0].tolist()
+    [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
     Attributes:
         features: which of the numeric features are in a pair.
         as_they_stand: whether these are all numeric features.

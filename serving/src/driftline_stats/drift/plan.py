@@ -69,6 +69,15 @@ class Distance(State):
 class Plan(State):
     """All channels of a model, in the order in which they are counted.
 
+    Counts of plans that differ in anything do not add:
+
+    >>> cities = CategoricalBins(name="city", levels=("Rome", "Oslo"))
+    >>> plan = Plan(categorical=(cities, CategoricalBins(name="plan", levels=(1, 2, 3))))
+    >>> plan.sizes, plan.starts
+    ((4, 5), (0, 4, 9))
+    >>> plan.digest == Plan(categorical=(cities,)).digest
+    False
+
     Attributes:
         numeric: in the order of the columns of the matrix.
         categorical: in the order of the columns.

@@ -20,6 +20,20 @@ Ints = npt.NDArray[np.int64]
 class Counts(State):
     """How many rows fell into each bin of each channel. Merging is addition.
 
+    Counts that only grow are what a replica gives; what came between two looks is the difference:
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.kernel import Kernel
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="age"),)
+    >>> earlier = rows_of(features, {"age": range(100)})
+    >>> profile = build(features, earlier)
+    >>> kernel = Kernel(profile.plan)
+    >>> window = kernel.count(rows_of(features, {"age": [20, 30, None]}))
+    >>> later = kernel.count(earlier) + window
+    >>> later.rows, later - kernel.count(earlier) == window
+    (103, True)
+
     Attributes:
         plan: digest of the plan by which was counted.
         rows: how many rows were.
@@ -84,6 +98,10 @@ class Order(State):
     Variance inflation (deff) of any sum over bins is the variance of its block sums, over the
     block's rows times its variance under q. Rows that do not come in time tell nothing about it.
 
+    >>> order = Order.of(100, np.array([[90, 10], [40, 60]]))
+    >>> order.width, order.counts.tolist()
+    (1, [[90, 10], [40, 60]])
+
     Attributes:
         rows: rows of each block.
         blocks: number of blocks; the last rows, which fill none, are left out.
@@ -124,6 +142,13 @@ class Order(State):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile(State):
     """A reference: training data, or the first live rows that were accepted.
+
+    >>> from driftline_stats.drift.build import build
+    >>> from driftline_stats.drift.rows import Feature, rows_of
+    >>> features = (Feature(name="age"),)
+    >>> profile = build(features, rows_of(features, {"age": range(100)}))
+    >>> Profile.from_json(profile.to_json()) == profile, profile.merge(profile).n_ref
+    (True, 200)
 
     Attributes:
         plan: what is counted.

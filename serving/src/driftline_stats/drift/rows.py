@@ -46,6 +46,14 @@ class Feature(State):
 class Rows:
     """Some rows: numeric features as one matrix, categorical ones as columns.
 
+    Columns of levels keep what is in them, when parts of different types are joined too:
+
+    >>> none = np.empty((1, 0), np.float32)
+    >>> columns = np.array([2**53 + 1]), np.array([0.5])
+    >>> parts = [Rows(numeric=none, categorical=(column,)) for column in columns]
+    >>> Rows.joined(parts).categorical[0].tolist()
+    [9007199254740993, 0.5]
+
     Attributes:
         numeric: float32, shape [rows, numeric features], in the order of the features.
         categorical: a column of shape [rows] for each categorical feature, in their order.
@@ -92,7 +100,8 @@ def rows_of(features: Sequence[Feature], columns: Mapping[str, Values]) -> Rows:
     """Return rows from columns by name, whatever their types.
 
     Numbers become float32, as models get them; what is no number becomes NaN, and so is counted as
-    missing. Text becomes objects.
+    missing. Text becomes objects. What is large and moves little is lost by that: seconds since
+    1970 are kept to 128 seconds, so give an age instead.
 
     >>> features = (Feature(name="age"), Feature(name="city", kind="categorical"))
     >>> rows = rows_of(features, {"age": [31, None, 10**400], "city": ["Rome", None, 7]})
@@ -122,7 +131,15 @@ def _concatenated(columns: tuple[Column, ...]) -> Column:
 
 
 def as_numbers(values: Values) -> npt.NDArray[np.float32]:
-    """Return values as float32; what is no number is NaN."""
+    """Return values as float32; what is no number is NaN.
+
+    From 2**24 on, whole numbers next to each other become the same:
+
+    >>> as_numbers([1, None, "two", "3", 10**400]).tolist()
+    [1.0, nan, nan, 3.0, inf]
+    >>> as_numbers([16_777_216, 16_777_217, 16_777_218]).tolist()
+    [16777216.0, 16777216.0, 16777218.0]
+    """
     array = values if isinstance(values, np.ndarray) else _objects(values)
     with np.errstate(over="ignore", invalid="ignore"):
         if array.dtype.kind in "fiub":
@@ -131,7 +148,11 @@ def as_numbers(values: Values) -> npt.NDArray[np.float32]:
 
 
 def as_levels(values: Values) -> Column:
-    """Return values as integers, floats or objects."""
+    """Return values as integers, floats or objects.
+
+    >>> as_levels(np.array(["Rome", "Oslo"])).dtype, as_levels(np.array([2, 3])).dtype
+    (dtype('O'), dtype('int64'))
+    """
     array = values if isinstance(values, np.ndarray) else _objects(values)
     return array if array.dtype.kind in "iuf" else array.astype(object)
 

@@ -116,6 +116,17 @@ def first_events(
 ) -> FirstEvents:
     """Return a metric that has seen nobody.
 
+    An event counts in the first `window` slots after the first exposure, that slot included:
+
+    >>> from driftline_stats.experiment.units import sightings
+    >>> exposed = sightings(0, units=[1, 2], arms=[0, 1], values=[0, 0])
+    >>> metric, _ = first_events(arms=2, window=2).observe(exposed)
+    >>> for slot in (1, 2):
+    ...     _, sets = metric.observe(sightings(slot, units=[1], arms=[0], values=[1]))
+    ...     print(slot, sets.events.tolist())
+    1 [[1, 0]]
+    2 []
+
     Args:
         arms: number of arms.
         window: slots in which an event counts; 0 for all.

@@ -150,6 +150,13 @@ class SampleRatio(State):
 def sample_ratio(*, arms: int, odds: tuple[float, ...] = ODDS) -> SampleRatio:
     """Return a test that has seen nobody.
 
+    Three units of three in the first arm, against odds of 2 and 1/2, by either arm:
+
+    >>> test = sample_ratio(arms=2, odds=(2.0,))
+    >>> test = test.update(Exposures(counts=(3, 0), shares=(0.5, 0.5)))
+    >>> round(math.exp(test.log_evidence), 6), round(((4 / 3) ** 3 + (2 / 3) ** 3) / 2, 6)
+    (1.333333, 1.333333)
+
     Args:
         arms: at least 2.
         odds: factors above 1; their inverses are added.

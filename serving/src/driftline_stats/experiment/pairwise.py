@@ -213,6 +213,15 @@ def pairwise_rates(
 ) -> PairwiseRates:
     """Return tests that have seen nothing.
 
+    With a ratio that matters of 1.5, twice the rate is evidence, and 1.4 times is none:
+
+    >>> start = pairwise_rates(("a", "b"), higher_is_better=True, least_ratio=1.5)
+    >>> for events in (400, 280):
+    ...     pairs = start.update_strata(np.array([[4000, 4000]]), np.array([[200, events]]))
+    ...     print(events, pairs.verdict("b", "a", 0.05).rejected)
+    400 True
+    280 False
+
     Args:
         arms: their names.
         higher_is_better: direction of the metric.
@@ -229,6 +238,10 @@ def pairwise_rates(
 
 def pairwise_means(arms: tuple[str, ...], plan: MeanPlan) -> PairwiseMeans:
     """Return tests that have seen nothing.
+
+    >>> plan = MeanPlan(low=0.0, high=10.0, center=5.0, sd=1.0)
+    >>> len(pairwise_means(("a", "b", "c"), plan).tests)
+    6
 
     Args:
         arms: their names.

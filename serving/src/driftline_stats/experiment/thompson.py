@@ -215,6 +215,16 @@ def bandit(
 ) -> Bandit:
     """Return a bandit that knows nothing and gives all arms the same.
 
+    Of an arm that is surely best, b of what the floors leave, and the floor:
+
+    >>> seen = Outcomes(
+    ...     shares=(0.4, 0.3, 0.3), units=(4000, 3000, 3000),
+    ...     totals=(400, 30, 30), squares=(400, 30, 30),
+    ... )
+    >>> start = bandit(arms=3, rate=True, floor=0.1, leader_share=0.7)
+    >>> [round(share, 3) for share in start.update(seen).allocation().shares]
+    [0.59, 0.205, 0.205]
+
     Raises:
         ValueError: fewer than two arms, floors that leave nothing, or a leader's share not in
             [0.5, 1].

@@ -87,6 +87,13 @@ def sightings(
 ) -> Sightings:
     """Return sightings of what need not be arrays yet.
 
+    >>> seen = sightings(0, units=[2**64 - 1, 1], arms=[0, 1], values=[0, 1])
+    >>> (seen + seen).values.tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    >>> sightings(0, units=[1, 2], arms=[0], values=[0, 1])
+    Traceback (most recent call last):
+    driftline_stats.errors.BatchError: units, arms and values differ in length: [1, 2]
+
     Raises:
         BatchError: as `Sightings`.
     """
@@ -257,6 +264,14 @@ class Units(State):
 
 def empty_units(*, arms: int, width: int = 1, capacity: int = CAPACITY) -> Units:
     """Return a table that has seen nobody.
+
+    Of more units than it holds it keeps those of one hash in two, in four, in eight:
+
+    >>> hashes = np.random.default_rng(1).integers(2**64, size=100, dtype=np.uint64)
+    >>> crowd = sightings(0, units=hashes, arms=np.arange(100) % 2, values=np.zeros(100))
+    >>> table, _ = empty_units(arms=2, capacity=10).admit(crowd)
+    >>> len(table.units) <= 20, table.rate
+    (True, 0.125)
 
     Raises:
         ValueError: fewer than two arms, no capacity, or an empty cohort.

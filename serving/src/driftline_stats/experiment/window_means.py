@@ -26,6 +26,13 @@ Missing = Literal["zero", "exclude"]
 class ClosedUnits:
     """The units of one cohort, whose windows closed: one stratum of a test of means.
 
+    Where values are 0 and 1, it is one of a test of rates as well:
+
+    >>> values = np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0])
+    >>> closed = ClosedUnits(cohort=0, values=values, excluded=(0, 0))
+    >>> closed.events.tolist(), closed.units.tolist()
+    ([[1, 1]], [[2, 3]])
+
     Attributes:
         cohort: the slot in which the cohort began.
         values: for each arm (n,) means, one a unit, in ascending order.
@@ -142,6 +149,16 @@ def window_means(
     capacity: int = CAPACITY,
 ) -> WindowMeans:
     """Return a metric that has seen nobody.
+
+    >>> from driftline_stats.experiment.units import sightings
+    >>> seen = sightings(0, units=[1, 2], arms=[0, 1], values=[3, np.nan])
+    >>> later = sightings(1, units=[], arms=[], values=[])
+    >>> for missing in ("zero", "exclude"):
+    ...     metric, _ = window_means(arms=2, window=1, missing=missing).observe(seen)
+    ...     _, (closed,) = metric.observe(later)
+    ...     print(missing, [values.tolist() for values in closed.values], closed.excluded)
+    zero [[3.0], [0.0]] (0, 0)
+    exclude [[3.0], []] (0, 1)
 
     Args:
         arms: number of arms.

@@ -82,6 +82,11 @@ class LabelSlot(State):
 class LabelLook(State):
     """All labels that arrived between two looks, by cohort; looks of replicas add.
 
+    >>> slot = LabelSlot(stable_waiting=90, stable_labels=9, canary_waiting=10, canary_labels=1)
+    >>> one, two = LabelLook(slots={"hour 7": slot}), LabelLook(slots={"hour 7": slot, "8": slot})
+    >>> (one + two).counts("waiting", "labels").tolist()
+    [[180, 18, 20, 2], [90, 9, 10, 1]]
+
     Attributes:
         slots: by the cohort's name, of epoch and hour.
     """

@@ -27,6 +27,11 @@ class ScoredRows:
 
     A score that is not a number ranks below all others, as if the model had decided against.
 
+    >>> rows = ScoredRows.of([True, False], stable=[np.nan, 0.1], canary=[0.9, 0.1])
+    >>> found = paired_bootstrap(rows, RankMetric.AUC, np.random.default_rng(1), resamples=1)
+    >>> found.stable, found.canary
+    (0.0, 1.0)
+
     Attributes:
         positive: whether the label is the positive class.
         stable: stable's scores.
@@ -75,6 +80,13 @@ class ScoredRows:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapInterval(State):
     """A difference of a metric, canary less stable, with an interval that is approximate.
+
+    >>> found = BootstrapInterval(
+    ...     metric="auc", stable=0.8, canary=0.81, low=-0.01, high=0.03,
+    ...     level=0.95, groups=400, resamples=1000,
+    ... )
+    >>> found.exceeds(0.0), found.exceeds(-0.02)
+    (False, True)
 
     Attributes:
         metric: which.

@@ -1,5 +1,6 @@
 """How well the model probably does while labels are not there."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
+from driftline_stats.histogram import as_floats
 from driftline_stats.state import State
 
 BINS = 256
@@ -106,8 +108,12 @@ class Cbpe(State):
         return cls(counts=none, sums=none)
 
     @classmethod
-    def of(cls, probabilities: npt.ArrayLike, *, predicted: npt.ArrayLike) -> Self:
-        """Count rows.
+    def of(cls, probabilities: Iterable[object], *, predicted: Iterable[object]) -> Self:
+        """Count rows; those where something is no number are unusable.
+
+        >>> seen = Cbpe.of([0.9, 1.5, "high", 0.1], predicted=[True, True, True, None])
+        >>> seen.rows, seen.unusable
+        (1, 3)
 
         Args:
             probabilities: calibrated; shape (rows,) of the positive class of a binary model, or
@@ -117,12 +123,12 @@ class Cbpe(State):
         Raises:
             BatchError: the shapes do not go together.
         """
-        p, decided = np.asarray(probabilities, np.float64), np.asarray(predicted)
+        p, decided = _numbers(probabilities), _numbers(predicted)
         if p.ndim not in (1, 2) or decided.shape != p.shape[:1]:
             raise BatchError(f"{decided.shape} decisions do not belong to {p.shape} probabilities")
         if p.ndim == 1:
-            p, chosen = p[:, None], decided.astype(bool)[:, None]
-            usable = np.ones(len(p), bool)
+            p, chosen = p[:, None], (decided != 0)[:, None]
+            usable = ~np.isnan(decided)
         else:
             chosen = decided[:, None] == np.arange(p.shape[1])
             usable = chosen.any(axis=1)
@@ -171,6 +177,13 @@ class Cbpe(State):
         Labels are drawn from the histogram; the interval is that of the draws. It holds the chance
         of labels only: none of the doubt whether probabilities are calibrated.
 
+        >>> p = np.full(1000, 0.9)
+        >>> found = Cbpe.of(p, predicted=p > 0.5).estimate(
+        ...     Metric.ACCURACY, np.random.default_rng(1)
+        ... )
+        >>> round(found.value, 6), 0.87 < found.low < 0.89, 0.91 < found.high < 0.93
+        (0.9, True, True)
+
         Raises:
             ValueError: the level is not between 0 and 1.
         """
@@ -184,6 +197,14 @@ class Cbpe(State):
         ends = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if known.size else (0.0, 1.0)
         low, high = (float(each) for each in ends)
         return Estimate(value=self.value(metric, class_index), low=low, high=high, rows=self.rows)
+
+
+def _numbers(values: Iterable[object]) -> Floats:
+    """Return values in their shape, nan where one is no number."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        array = np.asarray(values, object)
+    return as_floats(array.ravel()).reshape(array.shape)
 
 
 def _histograms(p: Floats, chosen: npt.NDArray[np.bool_]) -> tuple[Counts, Counts]:

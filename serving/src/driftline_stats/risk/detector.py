@@ -1,7 +1,7 @@
 """Has the risk of a deployed model risen above what it may be?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict
+from driftline_stats.histogram import as_floats
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts, share_of_budget
 from driftline_stats.state import State
 
@@ -174,9 +175,14 @@ class RiskDetector(State):
             recursion=ShiryaevRoberts.start([1 / len(odds)] * len(odds)),
         )
 
-    def losses(self, losses: npt.ArrayLike, stratum: str = "") -> LossWindow:
-        """Return losses of one stratum as the sums that this detector takes; clipped to [0, 1]."""
-        values = np.asarray(losses, np.float64)
+    def losses(self, losses: Iterable[object], stratum: str = "") -> LossWindow:
+        """Return losses of one stratum as the sums that this detector takes; clipped to [0, 1].
+
+        >>> window = RiskDetector.start({"a": 0.1}, budget=1000).losses([0.2, 7, None, "lost"], "a")
+        >>> window.total, window.missing, window.loss
+        (2, 2, 1.2)
+        """
+        values = as_floats(losses)
         known = np.clip(values[~np.isnan(values)], 0, 1)
         tilts = np.array(self.odds)[:, None] - 1
         logs = np.log1p(tilts * known).sum(axis=1)
@@ -190,11 +196,15 @@ class RiskDetector(State):
     def update(self, window: ErrorWindow | LossWindow) -> Self:
         """Return the detector after the labels of one look, those of all replicas added.
 
+        A look without labels changes nothing: it neither raises an alarm nor ends one.
+
         Raises:
             BatchError: the window's sums are those of a detector with other odds.
         """
         logs = window.log_sums if isinstance(window, LossWindow) else self._log_ratios(window)
         recursion = self.recursion.update(logs, share=share_of_budget(window.total, self.budget))
+        if not window.total:
+            return self
         since = 0 if recursion.alarmed else self.since_alarm + window.total
         return replace(self, recursion=recursion, since_alarm=since)
 
@@ -205,7 +215,7 @@ class RiskDetector(State):
 
     @property
     def alarmed(self) -> bool:
-        """Whether the last look raised an alarm."""
+        """Whether the last look with labels raised an alarm."""
         return self.recursion.alarmed
 
     @property
@@ -214,7 +224,7 @@ class RiskDetector(State):
         return self.recursion.alarms > 0 and self.since_alarm < self.clear_after
 
     def verdict(self) -> Verdict:
-        """Say whether the last look raised an alarm; the bar has the budget in it."""
+        """Say whether the last look with labels raised an alarm; the bar has the budget in it."""
         return Verdict(rejected=self.alarmed, log_evidence=self.log_evidence, log_bar=0.0)
 
     def _risk(self, stratum: str) -> float:

@@ -5,6 +5,7 @@ negative one: "not worse by more than".
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict, judged, log_mean
+from driftline_stats.histogram import as_floats
 from driftline_stats.rates import log_mean_along
 from driftline_stats.risk.pairs import NO_PAIRS, Pairs
 from driftline_stats.state import State
@@ -163,9 +165,17 @@ class LossDifferences(State):
 
     @classmethod
     def of(
-        cls, delta: float, *, stable: npt.ArrayLike, canary: npt.ArrayLike, bound: float = 1.0
+        cls,
+        delta: float,
+        *,
+        stable: Iterable[object],
+        canary: Iterable[object],
+        bound: float = 1.0,
     ) -> Self:
-        """Sum rows.
+        """Sum rows; one where a loss is no number is missing.
+
+        >>> LossDifferences.of(0.0, stable=[0.5, 0.5, 1], canary=[0.25, None, "none"]).missing
+        2
 
         Args:
             delta: the margin, as a share of the bound.
@@ -241,7 +251,7 @@ class BoundedMargin(State):
         return self.seen.delta
 
     def batch(
-        self, *, stable: npt.ArrayLike, canary: npt.ArrayLike, bound: float = 1.0
+        self, *, stable: Iterable[object], canary: Iterable[object], bound: float = 1.0
     ) -> LossDifferences:
         """Return rows as the sums of this test's margin; see `LossDifferences.of`."""
         return LossDifferences.of(self.delta, stable=stable, canary=canary, bound=bound)
@@ -280,7 +290,7 @@ def _share(what: str, value: float) -> float:
     return float(value)
 
 
-def _losses(values: npt.ArrayLike, bound: float) -> npt.NDArray[np.float64]:
+def _losses(values: Iterable[object], bound: float) -> npt.NDArray[np.float64]:
     if not 0 < bound < math.inf:
         raise ValueError(f"the largest loss must be a positive number, got {bound}")
-    return np.clip(np.asarray(values, np.float64), 0, bound) / bound
+    return np.clip(as_floats(values), 0, bound) / bound

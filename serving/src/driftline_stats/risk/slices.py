@@ -1,10 +1,8 @@
 """Is a part of the traffic worse off, although the whole is not?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
-
-import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict, judged
@@ -72,7 +70,7 @@ class Slices(State):
         return cls(tests=dict.fromkeys(sorted(set(names)), test))
 
     def differences(
-        self, *, stable: npt.ArrayLike, canary: npt.ArrayLike, bound: float = 1.0
+        self, *, stable: Iterable[object], canary: Iterable[object], bound: float = 1.0
     ) -> LossDifferences:
         """Return rows of bounded losses as this test takes them: stable in the canary's place."""
         margin = next(iter(self.tests.values())).delta

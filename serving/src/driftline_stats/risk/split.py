@@ -172,6 +172,12 @@ def log_evidence_beyond(test: RateRatio, ratio: float) -> float:
 def doubt_of_arrivals(arms: ArmDependence, alpha: float, beyond: float, explicable: str) -> str:
     """Return why the arms' labels cannot be compared; empty if they can.
 
+    >>> arms = ArmDependence.start()
+    >>> doubt_of_arrivals(arms, 0.05, math.log(20), "a ratio of 1.2")
+    ''
+    >>> doubt_of_arrivals(arms, 0.05, math.log(19), "a ratio of 1.2").partition(":")[0]
+    'coverage may be the reason of a ratio of 1.2'
+
     Args:
         arms: how labels came.
         alpha: the verdict's level.
