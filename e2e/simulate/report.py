@@ -31,8 +31,8 @@ Rows without a verdict compare, or show what happens where an assumption does no
 under *stated* there was measured once before, with a program of its own. *Bound* holds what the
 rule needs, or an interval: of three standard errors for delays and means, else 99 % on each side.
 
-Rollouts that are judged by rates, latency or means take {MINUTES:.0f} minutes, with a look every {LOOK:.0f} s.
-Unless the row says otherwise the canary's share is {RAMP_TEXT}.
+Rollouts that are judged by rates, latency or means take {MINUTES:.0f} minutes, looked at every
+{LOOK:.0f} s. Unless the row says otherwise the canary's share goes up a ramp: {RAMP_TEXT}.
 What is stated for the error rate names these shares and not how long each lasts. **The lengths were
 chosen so that the delays of the error rate come close to the stated ones**: that they do is no
 evidence of its own. Error rates are stated for any ramp.
