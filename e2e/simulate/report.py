@@ -9,10 +9,14 @@ from typing import Final
 
 from e2e.bench.report import aligned, commit, machine, number
 from e2e.simulate.judge import MEDIANS, SHOWN, Judged
+from e2e.simulate.traffic import LOOK, LOOKS, RAMP
+
+MINUTES: Final = LOOKS * LOOK / 60
+RAMP_TEXT: Final = ", ".join(f"{seconds} s at {share * 100:g} %" for seconds, share in RAMP)
 
 HEADER: Final = ("simulated", "stated", "measured", "bound", "runs", "verdict", "note")
 
-WORDS: Final = """
+WORDS: Final = f"""
 ## How to read it
 
 `make simulate` runs all of this again, to the same figures: each run is seeded from its row and its
@@ -26,6 +30,12 @@ number. A verdict is missed when
 Rows without a verdict compare, or show what happens where an assumption does not hold; what stands
 under *stated* there was measured once before, with a program of its own. *Bound* holds what the
 rule needs, or an interval: of three standard errors for delays and means, else 99 % on each side.
+
+Rollouts that are judged by rates, latency or means take {MINUTES:.0f} minutes, looked at every
+{LOOK:.0f} s. Unless the row says otherwise the canary's share goes up a ramp: {RAMP_TEXT}.
+What is stated for the error rate names these shares and not how long each lasts. **The lengths were
+chosen so that the delays of the error rate come close to the stated ones**: that they do is no
+evidence of its own. Error rates are stated for any ramp.
 """
 
 

@@ -20,7 +20,8 @@ LOOKS: Final = 240
 RAMP: Final = ((150, 0.05), (450, 0.20), (600, 0.50))
 """Seconds at a share of the traffic.
 
-The stated figures name the shares and not how long each lasts; with these the delays are theirs.
+The stated figures name the shares and not how long each lasts. These lengths were chosen so that
+the delays of the error rate come close to the stated ones; the report says so.
 """
 
 
