@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from driftline_stats.errors import StateError
+from driftline_stats.histogram import as_floats
 from driftline_stats.state import State
 
 
@@ -55,12 +55,12 @@ class ScoreBins(State):
     edges: tuple[float, ...]
 
     @classmethod
-    def frozen(cls, scores: npt.ArrayLike, bins: int = 10) -> Self:
+    def frozen(cls, scores: Iterable[object], bins: int = 10) -> Self:
         """Freeze the edges from stable's scores, which may hold anything, or nothing.
 
         Ties merge edges, so that fewer bins may come out; a constant score has two.
         """
-        finite = np.sort(_floats(scores))
+        finite = np.sort(as_floats(scores))
         finite = finite[np.isfinite(finite)]
         if not finite.size:
             return cls(edges=())
@@ -80,13 +80,9 @@ class ScoreBins(State):
         """Return the bin of one score."""
         return self.bins - 1 if math.isnan(score) else bisect_left(self.edges, score)
 
-    def counts(self, scores: npt.ArrayLike) -> tuple[int, ...]:
+    def counts(self, scores: Iterable[object]) -> tuple[int, ...]:
         """Return how many scores fall into each bin."""
-        values = _floats(scores)
+        values = as_floats(scores)
         bins = np.searchsorted(self.edges, values, side="left")
         bins[np.isnan(values)] = self.bins - 1
         return tuple(np.bincount(bins, minlength=self.bins).tolist())
-
-
-def _floats(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.asarray(values, np.float64).reshape(-1)

@@ -9,7 +9,7 @@ Mixing matters: routing, too, takes the arm from the hash, and a sample by the s
 one arm only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self, TypeVar
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
+from driftline_stats.histogram import as_floats
 from driftline_stats.state import State
 
 Hashes = npt.NDArray[np.uint64]
@@ -82,7 +83,7 @@ def sightings(
     *,
     units: npt.NDArray[np.uint64] | Sequence[int],
     arms: npt.NDArray[np.int64] | Sequence[int],
-    values: npt.NDArray[np.float64] | Sequence[float],
+    values: Iterable[object],
     epoch: int = 0,
 ) -> Sightings:
     """Return sightings of what need not be arrays yet.
@@ -102,7 +103,7 @@ def sightings(
         epoch=epoch,
         units=np.asarray(units, np.uint64),
         arms=np.asarray(arms, np.int64),
-        values=np.asarray(values, np.float64),
+        values=as_floats(values),
     )
 
 

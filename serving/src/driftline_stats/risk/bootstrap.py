@@ -1,5 +1,6 @@
 """AUC, F1 and average precision of two models on the same rows: approximate intervals."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.errors import BatchError
+from driftline_stats.histogram import as_floats
 from driftline_stats.state import State
 
 Floats = npt.NDArray[np.float64]
@@ -58,8 +60,8 @@ class ScoredRows:
         cls,
         positive: npt.ArrayLike,
         *,
-        stable: npt.ArrayLike,
-        canary: npt.ArrayLike,
+        stable: Iterable[object],
+        canary: Iterable[object],
         groups: npt.ArrayLike = (),
         threshold: float = 0.5,
     ) -> "ScoredRows":
@@ -243,6 +245,6 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else float("nan")
 
 
-def _ranked(scores: npt.ArrayLike) -> Floats:
-    values = np.asarray(scores, np.float64)
+def _ranked(scores: Iterable[object]) -> Floats:
+    values = as_floats(scores)
     return np.where(np.isnan(values), -np.inf, values)

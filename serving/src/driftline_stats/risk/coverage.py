@@ -2,6 +2,7 @@
 
 import bisect
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.errors import BatchError, StateError
+from driftline_stats.histogram import as_floats
 from driftline_stats.state import State
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -69,7 +71,7 @@ class LabelCoverage(State):
             raise BatchError(f"{self.delays.sum()} delays of {self.labelled.sum()} labels")
 
     @classmethod
-    def of(cls, *, ages: npt.ArrayLike, delays: npt.ArrayLike) -> Self:
+    def of(cls, *, ages: Iterable[object], delays: Iterable[object]) -> Self:
         """Count predictions.
 
         Args:
@@ -79,7 +81,7 @@ class LabelCoverage(State):
         Raises:
             BatchError: they are not of the same length, or an age is not a number.
         """
-        age, delay = np.asarray(ages, np.float64), np.asarray(delays, np.float64)
+        age, delay = as_floats(ages), as_floats(delays)
         if age.shape != delay.shape or np.isnan(age).any():
             raise BatchError(f"{age.shape} ages, all numbers, do not go with {delay.shape} delays")
         known = ~np.isnan(delay)
