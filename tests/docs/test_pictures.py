@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS
-
-pytest.importorskip("matplotlib")
-
 from e2e.pictures.draw import PICTURES
 from e2e.pictures.style import IMAGES, styled
+from tests.docs.pages import DOCS
 
 COMMITTED = sorted(IMAGES.glob("statistics-*.svg"))
 

@@ -68,7 +68,7 @@ def calls_in_bounds(source: Path) -> list[int]:
     return [node.lineno for node in called if ast.unparse(node.func) not in HARMLESS]
 
 
-def test_a_frame_that_was_written_once_is_not_written_again(environ: dict[str, str]) -> None:
+def test_no_bound_of_a_slice_calls_what_may_not_be_called_twice(environ: dict[str, str]) -> None:
     compiled = Path(environ["PYTHONPATH"].split(os.pathsep)[0])
     modules = [path.with_name(path.name.split(".")[0] + ".py") for path in compiled.rglob("*.so")]
     sources = [path for path in modules if path.exists()]
