@@ -7,6 +7,7 @@ key signs. A person may have edited it: what cannot be read is counted and left 
 """
 
 import binascii
+import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
@@ -90,6 +91,15 @@ def signing_key(keys: Sequence[ReceiptKey], now: datetime) -> ReceiptKey | None:
     """
     spread = [key for key in keys if now - key.created >= SPREAD]
     return spread[-1] if spread else next(iter(keys), None)
+
+
+def monitor_token(key: ReceiptKey) -> str:
+    """Return what a monitor's endpoints want as bearer token, made of one key.
+
+    Whoever asks uses `signing_key`; a monitor accepts that of any key it knows.
+    """
+    mac = hmac.digest(key.secret, b"driftline-monitor", "sha256")
+    return urlsafe_b64encode(mac).decode().rstrip("=")
 
 
 def _sorted(entries: Sequence[ReceiptKey | None]) -> Keys:

@@ -46,3 +46,14 @@ SIGNATURE_FILE: Final = "driftline.json"
 SIGNATURE_VARIABLE: Final = "DRIFTLINE_SIGNATURE"
 #: Bytes of that JSON. Linux takes 128 KiB in one variable, and the pod template is stored thrice.
 MOST_SIGNATURE_BYTES: Final = 64 * 1024
+
+#: Container, and the port of its pods, at which a monitor answers.
+MONITOR: Final = "monitor"
+MONITOR_PORT: Final = 8082
+#: Beside `model.onnx`: what the training data looked like.
+PROFILE_FILE: Final = "driftline-profile.json"
+
+
+def monitors_service(model: str) -> str:
+    """Return the headless Service whose addresses are all pods of a Model, ready or not."""
+    return f"{model}-monitors"
