@@ -244,7 +244,9 @@ class ProfileFile(ApiType):
     Attributes:
         version: of this format.
         artifact: sha256:... of the model it was made with; empty where it was made without one.
-        signature: hash of the signature's features and prediction, see `signature_hash`.
+            It is the digest of `model.onnx`, and so of an artifact that is this one file. A
+            directory's own would change with the profile in it.
+        signature: `driftline_api.signature.signature_hash` of the signature that it was made by.
         trained: the rows are training data; else live rows that were learned.
         profile: JSON of `driftline_stats.drift.profile.Profile`.
     """
