@@ -82,12 +82,14 @@ class Packed(ApiType):
 
 
 class Totals(ApiType):
-    """Inferences since the process began. offered = seen + dropped + what is on its way.
+    """Inferences since the process began: offered = seen + dropped + lost + what is on its way.
 
     Attributes:
         offered: that the servers' workers had, by their own count.
         seen: that the monitor received.
         dropped: that the tap dropped, because the monitor was slow, stuck or away.
+        lost: that a server sent, and that were not read because a connection broke. Those that were
+            on their way when the monitor's process before this one ended are in nobody's count.
         counted: of those seen, whose rows were counted; the rest was left out by sampling, or
             could not be read.
         failed: of those seen, with a status of 5xx.
@@ -98,6 +100,7 @@ class Totals(ApiType):
     offered: int = 0
     seen: int = 0
     dropped: int = 0
+    lost: int = 0
     counted: int = 0
     failed: int = 0
     rejected: int = 0
