@@ -49,7 +49,7 @@ MOST_SIGNATURE_BYTES: Final = 64 * 1024
 
 #: Container, and the port of its pods, at which a monitor answers.
 MONITOR: Final = "monitor"
-MONITOR_PORT: Final = 8085
+MONITOR_PORT: Final = 8082
 #: Beside `model.onnx`: what the training data looked like.
 PROFILE_FILE: Final = "driftline-profile.json"
 
