@@ -1,6 +1,7 @@
 """Hands items to the pods that they belong to."""
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import Any, Final
 
 import aiohttp
@@ -40,7 +41,7 @@ class Forwarder:
         try:
             async with self._open().post(
                 self._url(address),
-                data=orjson.dumps(items),
+                data=BytesIO(orjson.dumps(items)),  # bytes it would send in one piece
                 headers=self._headers(),
                 allow_redirects=False,
             ) as answer:
