@@ -164,7 +164,7 @@ class LabelCohort(ApiType):
         rows: predicted, as far as this process saw.
         labelled: rows with a label.
         losses: labels by loss, in 101 bins from 0 to 1: a loss of zero or one is in the first or
-            last; sparse, as [bin, count].
+            last; sparse, as [bin, count]. A label whose loss is not known is in none of them.
         delays: labels by age class (`driftline_stats.risk.coverage`).
         rewards: number, sum and sum of squares of rewards.
     """
@@ -184,12 +184,17 @@ class Feedback(ApiType):
 
     Attributes:
         outcomes: items by what became of them: `accepted`, `duplicate`, `correction`, `unknown`,
-            `expired`, `invalid`, `forwarded`.
-        cohorts: at most 400, the oldest added up in one.
+            `expired`, `invalid`, `forwarded`, `unavailable`. An item that was handed on is
+            `forwarded` here, and what became of it stands where it was handed to.
+        cohorts: at most 400, the oldest added up in one of hour 0: what is gone from the others
+            since they were looked at is in it.
+        gone: the same for labels of other revisions, which have no pod any more, by revision; at
+            most 4 of them.
     """
 
     outcomes: dict[str, int] = {}
     cohorts: list[LabelCohort] = []
+    gone: dict[str, list[LabelCohort]] = {}
 
 
 class BaselineState(ApiType):
