@@ -18,6 +18,7 @@ from driftline_serving.errors import ListenError
 from driftline_serving.monitor.app import application
 from driftline_serving.monitor.config import Credentials
 from driftline_serving.monitor.exposition import Exposition
+from driftline_serving.monitor.feedback.part import FeedbackPart, place_of
 from driftline_serving.monitor.model import Model, Place
 from driftline_serving.monitor.monitor import Identity, Monitor
 from driftline_serving.monitor.part import Part
@@ -53,10 +54,11 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
         ListenError: the port is not to be had.
     """
     stop = stop_signal()
-    parts: Sequence[Part] = ()
     identity = _identity(arguments, environ)
     keyring = Keyring(arguments.keys, "", lack="nobody is answered")
     model = Model(_place(arguments, environ))
+    here = place_of(arguments.model_name, arguments.port, environ)
+    parts: Sequence[Part] = (FeedbackPart(model.signature, here, lambda: keyring.keys),)
     credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
     monitor = Monitor(identity, model, credentials, parts)
     reader = Reader(arguments.tap, monitor.intake.take)
