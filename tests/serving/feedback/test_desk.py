@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from driftline_api.monitor import LabelCohort
+from driftline_api.signature import ModelSignature, Prediction
 from driftline_serving.monitor.feedback.desk import FeedbackDesk
 from driftline_stats.risk.cbpe import Cbpe, Metric
 from tests.serving.feedback.builders import (
@@ -258,12 +259,10 @@ def test_probabilities_are_counted_where_they_are_calibrated() -> None:
 
 
 def test_a_model_of_many_classes_has_its_loss_from_what_is_remembered() -> None:
-    signature = probabilities().model_copy(
-        update={
-            "prediction": probabilities().prediction.model_copy(  # type: ignore[union-attr]
-                update={"task": "multiclass", "classes": ["cat", "dog", "owl"]}
-            )
-        }
+    signature = ModelSignature(
+        prediction=Prediction(
+            task="multiclass", score="scores", calibrated=True, classes=["cat", "dog", "owl"]
+        )
     )
     server = Server(signature)
     one = server.predict(scores=[[0.5, 0.5 - math.exp(-2), math.exp(-2)]])
