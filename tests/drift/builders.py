@@ -31,7 +31,7 @@ FEATURES = (Feature(name="age"), Feature(name="pay"))
 def some_rows(number: int, seed: int = 0, shift: float = 0.0) -> Rows:
     """Return rows of two features, of which the first may have moved."""
     random = np.random.default_rng(seed)
-    values = random.normal(size=(number, 2)) + [shift, 0.0]
+    values = random.normal((shift, 0.0), size=(number, 2))
     return Rows(numeric=values.astype(np.float32))
 
 

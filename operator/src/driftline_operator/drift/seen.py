@@ -74,7 +74,8 @@ class Seen:
     Attributes:
         at: Unix seconds at which it was last heard.
         slot: the last slot whose latency was taken in.
-        packed: its last summary without slots, as compressed JSON.
+        packed: its last summary without slots, as compressed JSON; empty where it found no room
+            when it was kept: then nothing is taken in until the process has told where it is.
     """
 
     at: float
@@ -112,6 +113,8 @@ def taken_in(seen: Seen | None, summary: Summary, now: float) -> tuple[Seen, Inc
     Raises:
         CountersError: a counter went back, or something is damaged. Nothing is taken in.
     """
+    if seen and not seen.packed:
+        return Seen.of(summary, seen.slot, now), Increment()
     before = seen.summary() if seen else _none_of(summary)
     if (before.pod, before.process) != (summary.pod, summary.process):
         raise CountersError(f"process {summary.process} is not {before.process}")
