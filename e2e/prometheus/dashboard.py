@@ -50,6 +50,10 @@ def _rate(name: str, by: str, chosen: str = POD) -> str:
     return f"sum by ({by}) (rate({name}{{{chosen}}}{WINDOW}))"
 
 
+def _now(name: str, by: str) -> str:
+    return f"max by ({by}) ({name}{{{CHOSEN}}})"
+
+
 def _operator(name: str, by: str) -> str:
     return f"sum by ({by}) (rate({name}{WINDOW}))"
 
@@ -70,27 +74,25 @@ ROWS: Final[Mapping[str, Sequence[Panel]]] = {
     ),
     "Drift": (
         Panel(
-            title="Free of drift: 1 yes, 0 no, -1 not known",
+            title="Data differ: 1 yes, 0 no",
             ask={
                 "{{namespace}}/{{model}} {{reason}}": "max by (namespace, model, reason) "
-                f"(driftline_drift_free{{{CHOSEN}}})"
+                f"(driftline_drift_detected{{{CHOSEN}}})"
             },
             kind="state-timeline",
         ),
         Panel(
             title="Evidence, 1 is the bar",
-            ask={"{{model}}": f"max by (model) (driftline_drift_evidence{{{CHOSEN}}})"},
+            ask={"{{revision}}": _now("driftline_drift_evidence", "model, revision")},
         ),
         Panel(
-            title="Rows judged a second",
-            ask={"{{model}}": _rate("driftline_drift_rows_total", "model", CHOSEN)},
+            title="Rows that the question was asked of",
+            ask={"{{revision}}": _now("driftline_drift_rows", "model, revision")},
         ),
         Panel(
             title="Calls a second: seen, dropped, not observed",
             ask={
-                "{{model}} {{outcome}}": _rate(
-                    "driftline_drift_inferences_total", "model, outcome", CHOSEN
-                )
+                "{{model}} {{state}}": _rate("driftline_drift_inferences", "model, state", CHOSEN)
             },
             unit="reqps",
         ),
@@ -122,8 +124,11 @@ ROWS: Final[Mapping[str, Sequence[Panel]]] = {
             ask={"{{pod}}": _rate("driftline_monitor_seen_total", "pod")},
         ),
         Panel(
-            title="Polls a second",
-            ask={"{{outcome}}": _operator("driftline_monitor_polls_total", "outcome")},
+            title="Monitors: pods that have one, and those that answered",
+            ask={
+                "{{model}} pods": _now("driftline_drift_monitored_pods", "model"),
+                "{{model}} answered": _now("driftline_drift_monitors", "model"),
+            },
         ),
     ),
     "Operator": (
@@ -142,6 +147,14 @@ ROWS: Final[Mapping[str, Sequence[Panel]]] = {
         Panel(
             title="Writes a second",
             ask={"{{kind}} {{verb}}": _operator("driftline_writes_total", "kind, verb")},
+        ),
+        Panel(
+            title="Polls for the sake of drift a second",
+            ask={"{{whom}} {{outcome}}": _operator("driftline_drift_polls_total", "whom, outcome")},
+        ),
+        Panel(
+            title="Events to the webhook a second, by what became of them",
+            ask={"{{outcome}}": _operator("driftline_cloudevents_total", "outcome")},
         ),
     ),
 }
@@ -207,7 +220,7 @@ def _variable(label: str) -> dict[str, Any]:
         "name": label,
         "type": "query",
         "datasource": {"type": "prometheus", "uid": "$datasource"},
-        "query": f"label_values(driftline_drift_free, {label})",
+        "query": f"label_values(driftline_drift_detected, {label})",
         "includeAll": True,
         "allValue": ".*",
         "multi": True,

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not is_there(), reason="Prometheus comes as a De
 Series = Mapping[str, str]
 
 MODEL = 'namespace="shop",model="rain"'
+REVISION = f'{MODEL},revision="rain-1"'
 POD = 'namespace="shop",driftline_dev_model="rain",pod="rain-1"'
 
 #: What a healthy installation tells: an hour, a value a minute.
@@ -34,21 +35,21 @@ HEALTHY: Series = {
     f"envoy_driftline_outcomes{{{MODEL},code='0',flags='DC'}}": "0+900x120",
     f"envoy_driftline_outcomes{{{MODEL},code='400',flags='-'}}": "0+900x120",
     f"driftline_server_worker_restarts_total{{{POD}}}": "0x120",
-    f"driftline_drift_free{{{MODEL},reason='NoDrift'}}": "1x120",
-    f"driftline_drift_free{{{MODEL},reason='InsufficientData'}}": "-1x120",
+    f"driftline_drift_detected{{{REVISION},reason='NoDrift'}}": "0x120",
+    f"driftline_drift_detected{{{REVISION},reason='InsufficientData'}}": "0x120",
+    f"driftline_drift_monitors{{{REVISION}}}": "2x120",
+    f"driftline_drift_monitored_pods{{{REVISION}}}": "2x120",
     "driftline_cloudevents_total{outcome='delivered'}": "0+1x120",
     "driftline_cloudevents_total{outcome='retried'}": "0+1x120",
-    "driftline_monitor_polls_total{outcome='done'}": "0+60x120",
-    "driftline_monitor_polls_total{outcome='failed'}": "0+2x120",
-    f"driftline_drift_inferences_total{{{MODEL},outcome='seen'}}": "0+6000x120",
-    f"driftline_drift_inferences_total{{{MODEL},outcome='dropped'}}": "0+6x120",
-    f"driftline_drift_inferences_total{{{MODEL},outcome='unobserved'}}": "0+6x120",
+    f"driftline_drift_inferences{{{REVISION},state='seen'}}": "0+6000x120",
+    f"driftline_drift_inferences{{{REVISION},state='dropped'}}": "0+6x120",
+    f"driftline_drift_inferences{{{REVISION},state='unobserved'}}": "0+6x120",
     f"driftline_monitor_sampling{{{POD}}}": "0.5x120",
 }
 
 
-def drift(reason: str, value: str = "0") -> Series:
-    return {f"driftline_drift_free{{{MODEL},reason='{reason}'}}": f"{value}x120"}
+def drift(reason: str, value: str = "1") -> Series:
+    return {f"driftline_drift_detected{{{REVISION},reason='{reason}'}}": f"{value}x120"}
 
 
 #: What makes each alert fire, on top of a healthy installation.
@@ -69,11 +70,11 @@ FIRES: Mapping[str, Series] = {
     "DriftlineConceptDrift": drift("ConceptDrift"),
     "DriftlineDataIntegrity": drift("DataIntegrity"),
     "DriftlineTrainingServingSkew": drift("TrainingServingSkew"),
-    "DriftlineBaselineMissing": drift("BaselineMissing", "-1"),
+    "DriftlineBaselineMissing": drift("BaselineMissing", "0"),
     "DriftlineEventsUndelivered": {"driftline_cloudevents_total{outcome='dead'}": "0x90 1x30"},
-    "DriftlineMonitorsUnreachable": {"driftline_monitor_polls_total{outcome='failed'}": "0+90x120"},
+    "DriftlineMonitorsUnreachable": {f"driftline_drift_monitors{{{REVISION}}}": "1x120"},
     "DriftlineTrafficUnobserved": {
-        f"driftline_drift_inferences_total{{{MODEL},outcome='unobserved'}}": "0+600x120"
+        f"driftline_drift_inferences{{{REVISION},state='unobserved'}}": "0+600x120"
     },
     "DriftlineMonitorSampling": {f"driftline_monitor_sampling{{{POD}}}": "0.05x120"},
 }
