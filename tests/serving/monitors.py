@@ -122,6 +122,4 @@ def _find_port(monitor: RunningMonitor) -> bool:
 
 def config_with(plan_text: bytes, monitoring_part: Monitoring | None = None) -> MonitorConfig:
     """A configuration that counts by a plan."""
-    return MonitorConfig(
-        monitoring=monitoring_part or Monitoring(), plan=json.loads(plan_text)
-    )
+    return MonitorConfig(monitoring=monitoring_part or Monitoring(), plan=json.loads(plan_text))

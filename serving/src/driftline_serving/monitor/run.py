@@ -15,12 +15,14 @@ from prometheus_client import CollectorRegistry
 
 from driftline_api.names import SIGNATURE_VARIABLE
 from driftline_serving.errors import ListenError
-from driftline_serving.monitor.app import application
+from driftline_serving.monitor.app import Keys, application
 from driftline_serving.monitor.config import Credentials
 from driftline_serving.monitor.exposition import Exposition
+from driftline_serving.monitor.feedback.desk import FeedbackDesk
+from driftline_serving.monitor.feedback.peers import Place as Stand
+from driftline_serving.monitor.labels import Labels
 from driftline_serving.monitor.model import Model, Place
 from driftline_serving.monitor.monitor import Identity, Monitor
-from driftline_serving.monitor.part import Part
 from driftline_serving.monitor.sampling import Governor
 from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.listening import unavailable
@@ -53,12 +55,9 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
         ListenError: the port is not to be had.
     """
     stop = stop_signal()
-    parts: Sequence[Part] = ()
-    identity = _identity(arguments, environ)
     keyring = Keyring(arguments.keys, "", lack="nobody is answered")
     model = Model(_place(arguments, environ))
-    credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
-    monitor = Monitor(identity, model, credentials, parts)
+    monitor = _monitor(arguments, environ, model, lambda: keyring.keys)
     reader = Reader(arguments.tap, monitor.intake.take)
     registry = CollectorRegistry()
     registry.register(Exposition(monitor, lambda: reader.connections))
@@ -73,6 +72,22 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
         await stop.wait()
         await _finish(reader, monitor, arguments)
     await monitor.configuring.stop()
+
+
+def _monitor(
+    arguments: argparse.Namespace, environ: Mapping[str, str], model: Model, keys: Keys
+) -> Monitor:
+    identity = _identity(arguments, environ)
+    desk = FeedbackDesk(model.signature, identity.model, identity.revision, keys)
+    stand = Stand(
+        model=identity.model,
+        revision=identity.revision,
+        address=environ.get("POD_IP", _LOOPBACK),
+        peers=arguments.peers,
+        port=arguments.port,
+    )
+    credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
+    return Monitor(identity, model, credentials, (Labels(desk, stand, keys),))
 
 
 def _identity(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Identity:
