@@ -41,7 +41,9 @@ def _resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _monitor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from driftline_serving.monitor import run  # noqa: PLC0415 - the same
+    # More threads of numpy would take memory, and the CPU from the server beside us.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from driftline_serving.monitor import run  # noqa: PLC0415 - the same, and it imports numpy
 
     return run.run(arguments, environ)
 

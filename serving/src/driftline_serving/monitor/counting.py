@@ -113,6 +113,11 @@ class Counting:
         if self.extractor is not None and self.extractor.features:
             self.sample = Sample(self.extractor.features)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is known what rows are."""
+        return self.extractor is not None
+
     def add(self, rows: Rows) -> None:
         """Count rows of the extractor."""
         if self._counter is not None:

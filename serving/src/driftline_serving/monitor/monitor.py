@@ -71,6 +71,8 @@ class Monitor:
         """Return all that was counted since the process began."""
         intake, counting = self.intake, self.counting
         told = {name: value for part in self.parts for name, value in part.tell().items()}
+        if counting is None or not counting.is_ready:
+            told.pop("calibration", None)
         if counting is not None:
             told |= {"config": counting.config, "baseline": counting.baseline()}
             told |= {"drift": counting.drift()}
@@ -94,5 +96,6 @@ class Monitor:
 
     def _use(self, counting: Counting, plan: Plan | None) -> None:
         self.intake.counting = counting
-        for part in self.parts:
-            part.began(plan)
+        if counting.is_ready:
+            for part in self.parts:
+                part.began(plan)

@@ -15,13 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from driftline_api.names import SIGNATURE_VARIABLE
 from driftline_serving.errors import ListenError
-from driftline_serving.monitor.app import application
+from driftline_serving.monitor.app import Keys, application
 from driftline_serving.monitor.config import Credentials
 from driftline_serving.monitor.exposition import Exposition
 from driftline_serving.monitor.feedback.part import FeedbackPart, place_of
 from driftline_serving.monitor.model import Model, Place
 from driftline_serving.monitor.monitor import Identity, Monitor
-from driftline_serving.monitor.part import Part
 from driftline_serving.monitor.sampling import Governor
 from driftline_serving.server.keyring import Keyring
 from driftline_serving.server.listening import unavailable
@@ -54,13 +53,9 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
         ListenError: the port is not to be had.
     """
     stop = stop_signal()
-    identity = _identity(arguments, environ)
     keyring = Keyring(arguments.keys, "", lack="nobody is answered")
     model = Model(_place(arguments, environ))
-    here = place_of(arguments.model_name, arguments.port, environ)
-    parts: Sequence[Part] = (FeedbackPart(model.signature, here, lambda: keyring.keys),)
-    credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
-    monitor = Monitor(identity, model, credentials, parts)
+    monitor = _monitor(arguments, environ, model, lambda: keyring.keys)
     reader = Reader(arguments.tap, monitor.intake.take)
     registry = CollectorRegistry()
     registry.register(Exposition(monitor, lambda: reader.connections))
@@ -75,6 +70,15 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
         await stop.wait()
         await _finish(reader, monitor, arguments)
     await monitor.configuring.stop()
+
+
+def _monitor(
+    arguments: argparse.Namespace, environ: Mapping[str, str], model: Model, keys: Keys
+) -> Monitor:
+    here = place_of(arguments.model_name, arguments.port, environ)
+    parts = (FeedbackPart(model.signature, here, keys),)
+    credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
+    return Monitor(_identity(arguments, environ), model, credentials, parts)
 
 
 def _identity(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Identity:

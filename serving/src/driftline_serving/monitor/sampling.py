@@ -18,18 +18,21 @@ _ROOM: Final = 3.0
 
 
 class Governor:
-    """Halves and doubles the rate, by the CPU time that the process has taken.
+    """Halves and doubles the rate, by the CPU time that the event loop has taken.
 
-    >>> used = iter([0.0, 0.5, 0.7])
-    >>> times = iter([0.0, 1.0, 2.0])
+    A second that took too much, such as one in which a configuration came, changes nothing; the
+    next one does if it took too much as well.
+
+    >>> used = iter([0.0, 0.5, 1.0, 1.2, 1.2])
+    >>> times = iter([0.0, 1.0, 2.0, 3.0, 4.0])
     >>> governor = Governor(0.25, clock=lambda: next(times), cpu=lambda: next(used))
-    >>> [governor.look(), governor.look()]
-    [0.5, 0.5]
+    >>> [governor.look() for _ in range(4)]
+    [1.0, 0.5, 0.5, 1.0]
 
     Args:
         share: of one CPU that may be taken.
         clock: seconds that only go forward.
-        cpu: seconds of CPU that the process has taken.
+        cpu: seconds of CPU that the thread has taken.
 
     Attributes:
         rate: share of inferences whose rows are counted.
@@ -39,23 +42,26 @@ class Governor:
         self,
         share: float,
         clock: Callable[[], float] = time.monotonic,
-        cpu: Callable[[], float] = time.process_time,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self.rate = 1.0
         self._share = share
         self._clock = clock
         self._cpu = cpu
         self._seen = clock(), cpu()
+        self._was_over = False
 
     def look(self) -> float:
         """Choose the rate by what was taken since the last look; call it about once a second."""
         (since, before), self._seen = self._seen, (self._clock(), self._cpu())
         now, taken = self._seen
         used = (taken - before) / max(now - since, 1e-3)
-        if used > self._share:
+        is_over = used > self._share
+        if is_over and self._was_over:
             self.rate = max(self.rate / 2, LOWEST)
         elif used < self._share / _ROOM:
             self.rate = min(self.rate * 2, 1.0)
+        self._was_over = is_over
         return self.rate
 
 
