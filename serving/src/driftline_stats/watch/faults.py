@@ -83,7 +83,7 @@ class FaultWatch(State):
         faulty, waited = max(found.values(), default=0), self.waited + seconds
         rows = max(inferences, faulty)
         if not rows:
-            return replace(self, waited=waited, since=self.since + seconds)
+            return replace(self, waited=waited, since=self.since + seconds if self.by else 0.0)
         share = plan.share("faults", rows, waited)
         budget = rows / share if share else math.inf
         detector = replace(self.detector, budget=budget).update(
