@@ -163,11 +163,12 @@ def test_faults_of_inputs_are_told_before_anything_else() -> None:
     assert found.since_seconds == 3 * MINUTE
 
 
-def test_what_the_tap_left_out_is_no_fault_of_the_data() -> None:
+@pytest.mark.parametrize("kind", ["omitted", "not_a_number"])
+def test_what_was_left_out_or_missing_is_no_fault_here(kind: str) -> None:
     watch = watched(Watch.start(PLAN), usual, 25)
     for _ in range(5):
         watch = watch.update(
-            Look(counts=NOTHING, seconds=MINUTE, seen=100, faults={"x": {"omitted": 60}})
+            Look(counts=NOTHING, seconds=MINUTE, seen=100, faults={"x": {kind: 60}})
         )
     assert watch.findings().reason is Reason.NO_DRIFT
 
