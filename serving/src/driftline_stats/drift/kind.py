@@ -134,7 +134,16 @@ def judge(observed: Observed) -> Judgement:
     >>> harm.action.value, [each.value for each in harm.kinds]
     ('RollBack', ['Covariate', 'Concept'])
     """
-    changes = changes_of(observed)
+    return judged_by(observed, changes_of(observed))
+
+
+def judged_by(observed: Observed, changes: tuple[Change, ...]) -> Judgement:
+    """Say what changes ask for that were found before: its report may be empty by now.
+
+    Args:
+        observed: all but the changes.
+        changes: faults first.
+    """
     for rule in RULES:
         if said := rule(observed, changes):
             action, message = said
