@@ -70,7 +70,8 @@ def test_no_bins_are_proposed_where_a_profile_is_refused() -> None:
 def test_a_proposed_plan_is_told_to_all_and_not_asked_for_again() -> None:
     chosen = with_plan(NEW, a_profile().plan.to_json())
     config = configuration(chosen, USUAL)
-    assert config.plan and config.digest == config_digest(chosen, USUAL)
+    assert config.plan
+    assert config.digest == config_digest(chosen, USUAL)
     learned = BaselineState(source="learned")
     assert asks_of(chosen, [settled(chosen, baseline=learned)], USUAL) == Asks()
 
@@ -78,7 +79,8 @@ def test_a_proposed_plan_is_told_to_all_and_not_asked_for_again() -> None:
 def test_excluded_features_are_left_out_of_what_is_told() -> None:
     monitoring = Monitoring(exclude=["pay"])
     config = configuration(with_plan(NEW, a_profile().plan.to_json()), monitoring)
-    assert config.plan and [each["name"] for each in config.plan["numeric"]] == ["age"]
+    assert config.plan
+    assert [each["name"] for each in config.plan["numeric"]] == ["age"]
 
 
 def test_first_rows_that_differ_from_training_are_skew() -> None:
@@ -86,14 +88,16 @@ def test_first_rows_that_differ_from_training_are_skew() -> None:
     for seed in range(40):
         moved = counted(200, seed=seed, shift=1.0)
         revision = looked(revision, brought(moved), USUAL, NOW + 60 * seed)
-    assert revision.watch and revision.watch.findings().reason is Reason.TRAINING_SERVING_SKEW
+    assert revision.watch
+    assert revision.watch.findings().reason is Reason.TRAINING_SERVING_SKEW
 
 
 def test_rows_like_training_are_no_drift() -> None:
     revision = with_profile(NEW, "m-1", a_profile(), USUAL)
     for seed in range(40):
         revision = looked(revision, brought(counted(200, seed=seed)), USUAL, NOW + 60 * seed)
-    assert revision.watch and revision.watch.findings().reason is Reason.NO_DRIFT
+    assert revision.watch
+    assert revision.watch.findings().reason is Reason.NO_DRIFT
 
 
 def learn(revision: RevisionDrift, monitoring: Monitoring) -> RevisionDrift:
@@ -106,7 +110,8 @@ def learn(revision: RevisionDrift, monitoring: Monitoring) -> RevisionDrift:
 def test_the_first_rows_over_all_replicas_become_the_baseline() -> None:
     monitoring = Monitoring(baseline=Baseline(rows=2_000))
     revision = learn(with_plan(NEW, a_profile().plan.to_json()), monitoring)
-    assert revision.watch and not revision.watch.plan.trained
+    assert revision.watch
+    assert not revision.watch.plan.trained
     assert revision.watch.plan.unpacked().n_ref >= 2_000
     config = configuration(revision, monitoring)
     assert config.plan, "the monitors go on counting by the same bins"
@@ -126,8 +131,10 @@ def test_settings_of_today_are_taken_over_and_evidence_is_kept() -> None:
     revision = with_profile(NEW, "m-1", a_profile(), USUAL)
     revision = looked(revision, brought(counted(500)), USUAL, NOW)
     wider = replanned(revision, "m-1", Monitoring(tolerance=0.3))
-    assert wider.watch and wider.watch.plan.tolerance == 0.3
-    assert revision.watch and wider.watch.state == revision.watch.state
+    assert wider.watch
+    assert wider.watch.plan.tolerance == 0.3
+    assert revision.watch
+    assert wider.watch.state == revision.watch.state
     assert replanned(revision, "m-1", USUAL) is revision
 
 
@@ -135,4 +142,5 @@ def test_settings_of_today_are_taken_over_and_evidence_is_kept() -> None:
 def test_first_rows_are_accepted_for_the_revision_that_is_named(name: str) -> None:
     accepting = Monitoring(baseline=Baseline(accept="m-1"))
     revision = with_profile(NEW, name, a_profile(), accepting)
-    assert revision.watch and revision.watch.plan.accepted == (name == "m-1")
+    assert revision.watch
+    assert revision.watch.plan.accepted == (name == "m-1")
