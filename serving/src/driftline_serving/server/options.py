@@ -74,13 +74,14 @@ def _add_told(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tap",
-        type=_socket,
+        type=socket_path,
         metavar="SOCKET",
         help="Unix socket; who listens there is told of every inference (default: nobody is)",
     )
 
 
-def _socket(text: str) -> Path:
+def socket_path(text: str) -> Path:
+    """The path of a Unix socket."""
     if len(os.fsencode(text)) > _MOST_SOCKET:
         raise argparse.ArgumentTypeError(
             f"the path of a Unix socket has at most {_MOST_SOCKET} bytes"

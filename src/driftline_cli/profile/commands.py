@@ -1,0 +1,126 @@
+"""Arguments of `driftline profile`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from driftline_cli.errors import UserError
+from driftline_cli.profile import pictured, tables
+from driftline_cli.profile.describe import alone, described, differences
+from driftline_serving.baseline.file import MOST_BYTES, Baseline, read
+
+_DATA: Final = ".csv, .csv.gz, .parquet or .npz"
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the commands."""
+    parser = commands.add_parser("profile", help="what data looked like when a model was trained")
+    inner = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_build(_command(inner, "build", _build, "make signature and profile of a file of rows"))
+    showing = _command(inner, "show", _show, "print a profile as tables")
+    showing.add_argument("profile", type=Path, metavar="PROFILE")
+    pictured.add_options(showing)
+    comparing = _command(inner, "diff", _diff, "print how two profiles differ")
+    comparing.add_argument("before", type=Path, metavar="BEFORE")
+    comparing.add_argument("after", type=Path, metavar="AFTER")
+    pictured.add_options(comparing)
+
+
+def _command(
+    inner: "argparse._SubParsersAction[Any]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    what: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = inner.add_parser(name, help=what, description=what)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA", help=f"rows, as {_DATA}")
+    parser.add_argument(
+        "--model", type=Path, help="model.onnx: is run for predictions, and bound to"
+    )
+    parser.add_argument(
+        "--signature", type=Path, help="driftline.json (default: the one beside the model)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where the profile goes (default: beside the model)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite what is there")
+    parser.add_argument(
+        "--in-order",
+        action="store_true",
+        help="rows stand in the order of time: so it is known how they depend on each other",
+    )
+    columns = parser.add_argument_group("columns, where there is no signature")
+    for name, what in (
+        ("features", "those that are features, in the order of the input (default: all)"),
+        ("ignore", "those that are none, such as the label"),
+        ("categorical", "those that are categories, though written as numbers"),
+        ("text", "those that are free text"),
+    ):
+        columns.add_argument(f"--{name}", type=names, default=(), metavar="A,B,…", help=what)
+    columns.add_argument("--tensor", help="the one input that they belong to, without --model")
+    predicted = parser.add_argument_group("the prediction, where the outputs do not tell")
+    predicted.add_argument("--task", choices=("binary", "multiclass", "regression"))
+    predicted.add_argument(
+        "--classes", type=names, default=(), metavar="A,B,…", help="in the order of the scores"
+    )
+    predicted.add_argument("--positive", help="the class that is looked for")
+    predicted.add_argument("--calibrated", action="store_true", help="scores are probabilities")
+    pictured.add_options(parser)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from driftline_cli.profile.build import build  # noqa: PLC0415 - spares show the model's library
+
+    return build(arguments)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from driftline_cli.profile.watching import consoles  # noqa: PLC0415 - the same
+
+    baseline = read_profile(arguments.profile)
+    features = described(baseline.profile)
+    tables.show(consoles()[0], baseline, features)
+    pictured.of_one(arguments, arguments.profile.name, baseline, features)
+    return 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from driftline_cli.profile.watching import consoles  # noqa: PLC0415 - the same
+
+    before, after = (read_profile(path).profile for path in (arguments.before, arguments.after))
+    found = differences(before, after)
+    tables.diff(consoles()[0], found, alone(before, after))
+    pictured.of_two(arguments, (str(arguments.before), str(arguments.after)), found)
+    return 0
+
+
+def read_profile(path: Path) -> Baseline:
+    """Read a profile.
+
+    Raises:
+        UserError: there is none.
+        BaselineError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return read(file.read(MOST_BYTES + 1))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them; a name that has one is quoted as in CSV.
+
+    >>> names('age,"debts, total"')
+    ('age', 'debts, total')
+    """
+    import csv  # noqa: PLC0415 - for this alone
+
+    (found,) = csv.reader([text], skipinitialspace=True, strict=True)
+    return tuple(found)
