@@ -167,7 +167,6 @@ def test_a_hundred_features_and_a_dozen_replicas_find_room() -> None:
 
     profile = build(features, rows(5_000))
     kernel = Kernel(profile.plan)
-    WatchPlan.packed(profile)
     revision = with_plan(RevisionDrift(), profile.plan.to_json())
     monitoring = Monitoring.model_validate({"baseline": {"rows": 2_000}})
     seen: dict[str, Seen] = {}

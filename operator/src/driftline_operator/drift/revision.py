@@ -204,7 +204,7 @@ def looked(
     """Return the revision after one look at what its monitors counted.
 
     Args:
-        revision: before.
+        revision: before; its ledger knows of the increment.
         increment: of all replicas, since the last look.
         monitoring: the settings.
         now: Unix seconds.
@@ -234,6 +234,7 @@ def _watched(watch: Watch, increment: Increment, seconds: float) -> Watch:
             counts=first,
             seconds=seconds,
             inferences=totals.seen + totals.dropped,
+            seen=totals.seen,
             counted=totals.counted,
             latency=increment.latency,
             faults=increment.faults,

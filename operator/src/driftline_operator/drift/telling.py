@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import sqrt
 
 from driftline_api.conditions import Reason
 from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
@@ -137,7 +136,7 @@ def _feature(move: Move) -> DriftedFeature:
         {
             "name": move.name,
             "kind": kind,
-            "effect": sqrt(max(move.psi, 0.0)),
+            "effect": move.effect,
             "change": move.message,
         }
     )
