@@ -9,6 +9,7 @@ from driftline_serving import logs, termination
 from driftline_serving.arguments import seconds
 from driftline_serving.artifact.local import PVC_MOUNT
 from driftline_serving.errors import ArtifactError
+from driftline_serving.proxy import options as proxy_options
 from driftline_serving.server import options, supervisor
 
 
@@ -39,6 +40,12 @@ def _resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return command.resolve(arguments, environ)
 
 
+def _proxy(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from driftline_serving.proxy import command  # noqa: PLC0415 - the same
+
+    return command.proxy(arguments, environ)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="driftline-serving", description="Serves a model, and fetches its artifact."
@@ -53,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     resolving = commands.add_parser("resolve", help="find out the digest of an artifact")
     _add_source(resolving)
     resolving.set_defaults(command=_resolve)
-    for command in (serving, fetching, resolving):
+    passing = commands.add_parser("proxy", help="pass requests on to a server that cannot tap")
+    proxy_options.add_options(passing)
+    passing.set_defaults(command=_proxy)
+    for command in (serving, fetching, resolving, passing):
         command.add_argument(
             "--termination-log",
             type=Path,
