@@ -79,7 +79,7 @@ class Relay:
         self._first = b""
         self._connecting: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
-        self._is_over = False
+        self._is_connected = self._is_over = False
 
     def connected(self, end: "End") -> None:
         """One of the ends is there."""
@@ -87,41 +87,43 @@ class Relay:
             end.abort()
 
     def received(self, end: "End", data: bytes) -> None:
-        """Bytes have come."""
-        if self._watch is None:
+        """Bytes have come; of a server perhaps before it was sent any."""
+        watch = self._watch
+        if end is self.server and watch:
+            self.client.write(watch.from_server(data))
+        elif watch and self._is_connected:
+            self.server.write(watch.from_client(data))
+        else:
             self._first += data
             self._begin()
-        elif end is self.client:
-            self.server.write(self._watch.from_client(data))
-        else:
-            self.client.write(self._watch.from_server(data))
 
     def _begin(self) -> None:
         """See which protocol it is, and look for the server."""
-        first = self._first
+        first, ledger = self._first, self._home.ledger
         if self._connecting or (len(first) < _TELLING and PREFACE.startswith(first)):
             return
+        is_http2 = PREFACE.startswith(first[: len(PREFACE)])
+        self._watch = Http2(ledger) if is_http2 else Http1(ledger)
         self.client.pause()
-        self._connecting = self._loop.create_task(self._connect())
+        connecting = self._connect(self._watch, answers=not is_http2)
+        self._connecting = self._loop.create_task(connecting)
 
-    async def _connect(self) -> None:
+    async def _connect(self, watch: Watch, *, answers: bool) -> None:
         host, port = self._address
-        ledger = self._home.ledger
-        is_http2 = PREFACE.startswith(self._first[: len(PREFACE)])
-        watch: Watch = Http2(ledger) if is_http2 else Http1(ledger)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._loop.create_connection(lambda: self.server, host, port)
         except (OSError, TimeoutError) as error:
-            self._no_server(watch, error, answers=not is_http2)
+            self._no_server(watch, error, answers=answers)
             return
         if self._is_over:
             self.server.abort()
             return
-        first, self._first, self._watch = self._first, b"", watch
+        first, self._first, self._is_connected = self._first, b"", True
         self.server.write(watch.from_client(first))
-        if self.client.has_ended:
-            self.ended(self.client)
+        for end in (self.client, self.server):
+            if end.has_ended:
+                self.ended(end)
         self.client.resume()
 
     def _no_server(self, watch: Watch, error: Exception, *, answers: bool) -> None:
@@ -141,9 +143,10 @@ class Relay:
         """One of the ends sends no more."""
         if end is self.server and self._watch:
             self.client.write(self._watch.server_ended())
-        if self.client.has_ended and (self.server.has_ended or self.server.transport is None):
-            if not self._connecting or self._watch:
-                self.client.close()
+        if self._connecting and not self._is_connected:
+            return  # it will be told
+        if self.client.has_ended and (self.server.has_ended or not self._is_connected):
+            self.client.close()
             self.server.close()
             return
         end.other.end()
