@@ -79,6 +79,7 @@ class Relay:
         self._first = b""
         self._connecting: asyncio.Task[None] | None = None
         self._limit: asyncio.TimerHandle | None = None
+        self._first_to_end: End | None = None
         self._is_connected = self._is_over = False
 
     def connected(self, end: "End") -> None:
@@ -141,6 +142,7 @@ class Relay:
 
     def ended(self, end: "End") -> None:
         """One of the ends sends no more."""
+        self._first_to_end = self._first_to_end or end
         if end is self.server and self._watch:
             self.client.write(self._watch.server_ended())
         if self._connecting and not self._is_connected:
@@ -157,6 +159,7 @@ class Relay:
 
     def lost(self, end: "End", error: Exception | None) -> None:
         """One of the ends is gone, and with it the other."""
+        self._first_to_end = self._first_to_end or end
         if end is self.server and self._watch and not error:
             self.client.write(self._watch.server_ended())
         if error:
@@ -169,7 +172,7 @@ class Relay:
         if self._limit:
             self._limit.cancel()
         if self._watch:
-            self._watch.closed(GONE if end is self.client else BROKEN)
+            self._watch.closed(GONE if self._first_to_end is self.client else BROKEN)
         self._home.leave(self)
 
     def abort(self) -> None:
