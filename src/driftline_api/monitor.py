@@ -82,12 +82,14 @@ class Packed(ApiType):
 
 
 class Totals(ApiType):
-    """Inferences since the process began. offered = seen + dropped + what is on its way.
+    """Inferences since the process began: offered = seen + dropped + lost + what is on its way.
 
     Attributes:
         offered: that the servers' workers had, by their own count.
         seen: that the monitor received.
         dropped: that the tap dropped, because the monitor was slow, stuck or away.
+        lost: that a server sent, and that were not read because a connection broke. Those that were
+            on their way when the monitor's process before this one ended are in nobody's count.
         counted: of those seen, whose rows were counted; the rest was left out by sampling, or
             could not be read.
         failed: of those seen, with a status of 5xx.
@@ -98,6 +100,7 @@ class Totals(ApiType):
     offered: int = 0
     seen: int = 0
     dropped: int = 0
+    lost: int = 0
     counted: int = 0
     failed: int = 0
     rejected: int = 0
@@ -161,7 +164,7 @@ class LabelCohort(ApiType):
         rows: predicted, as far as this process saw.
         labelled: rows with a label.
         losses: labels by loss, in 101 bins from 0 to 1: a loss of zero or one is in the first or
-            last; sparse, as [bin, count].
+            last; sparse, as [bin, count]. A label whose loss is not known is in none of them.
         delays: labels by age class (`driftline_stats.risk.coverage`).
         rewards: number, sum and sum of squares of rewards.
     """
@@ -181,12 +184,17 @@ class Feedback(ApiType):
 
     Attributes:
         outcomes: items by what became of them: `accepted`, `duplicate`, `correction`, `unknown`,
-            `expired`, `invalid`, `forwarded`.
-        cohorts: at most 400, the oldest added up in one.
+            `expired`, `invalid`, `forwarded`, `unavailable`. An item that was handed on is
+            `forwarded` here, and what became of it stands where it was handed to.
+        cohorts: at most 400, the oldest added up in one of hour 0: what is gone from the others
+            since they were looked at is in it.
+        gone: the same for labels of other revisions, which have no pod any more, by revision; at
+            most 4 of them.
     """
 
     outcomes: dict[str, int] = {}
     cohorts: list[LabelCohort] = []
+    gone: dict[str, list[LabelCohort]] = {}
 
 
 class BaselineState(ApiType):
@@ -244,7 +252,9 @@ class ProfileFile(ApiType):
     Attributes:
         version: of this format.
         artifact: sha256:... of the model it was made with; empty where it was made without one.
-        signature: hash of the signature's features and prediction, see `signature_hash`.
+            It is the digest of `model.onnx`, and so of an artifact that is this one file. A
+            directory's own would change with the profile in it.
+        signature: `driftline_api.signature.signature_hash` of the signature that it was made by.
         trained: the rows are training data; else live rows that were learned.
         profile: JSON of `driftline_stats.drift.profile.Profile`.
     """

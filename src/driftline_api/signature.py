@@ -4,6 +4,8 @@ A signature stands in the Model's spec, or in `driftline.json` beside `model.onn
 checks the first by the rules below; the second is read by `driftline_api.note`, by the same ones.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -256,6 +258,24 @@ class ModelSignature(ApiType):
         if self.prediction.task == "regression":
             return "squared"
         return "log_loss" if self.prediction.calibrated else "zero_one"
+
+
+def signature_hash(signature: ModelSignature | None) -> str:
+    """Return what tells signatures apart whose numbers mean something else; empty without one.
+
+    What a number means is where it stands, and its name, kind, unit or class. In what order
+    features are listed does not change that, nor do known levels, calibration and loss.
+    """
+    if signature is None:
+        return ""
+    fields = {"name", "tensor", "column", "kind", "unit"}
+    features = [each.model_dump(mode="json", include=fields) for each in signature.features]
+    prediction = signature.prediction and signature.prediction.model_dump(
+        mode="json", exclude={"calibrated"}
+    )
+    meaning = [sorted(features, key=lambda each: str(each["name"])), prediction]
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def mistakes(signature: ModelSignature) -> Iterator[tuple[str, str]]:

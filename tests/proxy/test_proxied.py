@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+from tritonclient.grpc import service_pb2_grpc
 
 from driftline_serving.server.prediction_id import pod_hash, pod_of
 from driftline_serving.server.tensors import Datatype
@@ -129,7 +130,7 @@ async def test_tritons_client_of_grpc(proxied: Proxied, path: Path, packed: str 
 
 async def test_trailers_of_grpc_say_who_answered(proxied: Proxied, path: Path) -> None:
     def ask(channel: grpc.Channel, inputs: int) -> dict[str, str]:
-        stub = grpc_calls.service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         asked = grpc_calls.request([{"name": "X", "datatype": "FP32", "shape": [1]}] * inputs)
         try:
             _, call = stub.ModelInfer.with_call(asked)

@@ -1,12 +1,7 @@
 """Types of arguments that several commands take."""
 
 import argparse
-import os
-from pathlib import Path
-from typing import Final, TypeVar
-
-#: The kernel has no room for more, unix(7).
-_MOST_SOCKET: Final = 107
+from typing import TypeVar
 
 N = TypeVar("N", int, float)
 
@@ -24,15 +19,6 @@ def not_negative(text: str) -> int:
 def seconds(text: str) -> float:
     """A time that has not passed before it began."""
     return _at_least(0.0, float(text))
-
-
-def socket_path(text: str) -> Path:
-    """The path of a Unix socket."""
-    if len(os.fsencode(text)) > _MOST_SOCKET:
-        raise argparse.ArgumentTypeError(
-            f"the path of a Unix socket has at most {_MOST_SOCKET} bytes"
-        )
-    return Path(text)
 
 
 def _at_least(least: N, value: N) -> N:

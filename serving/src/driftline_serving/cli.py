@@ -9,6 +9,7 @@ from driftline_serving import logs, termination
 from driftline_serving.arguments import seconds
 from driftline_serving.artifact.local import PVC_MOUNT
 from driftline_serving.errors import ArtifactError
+from driftline_serving.monitor import options as monitor_options
 from driftline_serving.proxy import options as proxy_options
 from driftline_serving.server import options, supervisor
 
@@ -40,7 +41,16 @@ def _resolve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return command.resolve(arguments, environ)
 
 
+def _monitor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    # More threads of numpy would take memory, and the CPU from the server beside us.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from driftline_serving.monitor import run  # noqa: PLC0415 - the same, and it imports numpy
+
+    return run.run(arguments, environ)
+
+
 def _proxy(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from driftline_serving.proxy import command  # noqa: PLC0415 - the same
 
     return command.proxy(arguments, environ)
@@ -48,7 +58,8 @@ def _proxy(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="driftline-serving", description="Serves a model, and fetches its artifact."
+        prog="driftline-serving",
+        description="Serves a model, fetches its artifact, and watches its traffic.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", help="serve a model by the Open Inference Protocol v2")
@@ -60,10 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     resolving = commands.add_parser("resolve", help="find out the digest of an artifact")
     _add_source(resolving)
     resolving.set_defaults(command=_resolve)
+    monitoring = commands.add_parser("monitor", help="watch what a model server is asked")
+    options.add_model(monitoring)
+    monitor_options.add_options(monitoring)
+    monitoring.set_defaults(command=_monitor)
     passing = commands.add_parser("proxy", help="pass requests on to a server that cannot tap")
     proxy_options.add_options(passing)
     passing.set_defaults(command=_proxy)
-    for command in (serving, fetching, resolving, passing):
+    for command in (serving, fetching, resolving, monitoring, passing):
         command.add_argument(
             "--termination-log",
             type=Path,

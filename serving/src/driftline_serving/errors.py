@@ -6,6 +6,8 @@
     |-- InferenceError        the model itself failed on a request that was well formed
     |-- ArtifactError         terminal: a person must change the artifact, its place or the rights
     |   `-- TransientError    retried until the time is up; then it is told like its parent
+    |-- BaselineError         the profile cannot be had, or is not of this model
+    |   `-- BaselineAwayError it cannot be had just now: it may be asked for again
     |-- ListenError           the server's port is not to be had
     `-- WorkerError           a worker ended, and with it the server must
 
@@ -56,6 +58,14 @@ class TransientError(ArtifactError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.ARTIFACT_UNREACHABLE, message)
+
+
+class BaselineError(ServingError):
+    """There is no baseline to be had from this profile; says why, and who must do what."""
+
+
+class BaselineAwayError(BaselineError):
+    """The profile cannot be fetched just now."""
 
 
 class ListenError(ServingError):

@@ -3,8 +3,9 @@
 import argparse
 from typing import Final
 
-from driftline_serving.arguments import positive, seconds, socket_path
+from driftline_serving.arguments import positive, seconds
 from driftline_serving.proxy.passage import Passage
+from driftline_serving.server.options import socket_path
 
 _LAST_PORT: Final = 65_535
 

@@ -32,6 +32,7 @@ class Keyring:
         directory: Where the file of keys is; None where nothing is to be signed.
         revision: Of this server.
         now: The clock: a key signs only once it is old enough to be known everywhere.
+        lack: What logs say of being without keys.
 
     Attributes:
         keys: All that are known, oldest first; what they signed can be verified.
@@ -39,7 +40,11 @@ class Keyring:
     """
 
     def __init__(
-        self, directory: Path | None, revision: str, now: Callable[[], datetime] = _now
+        self,
+        directory: Path | None,
+        revision: str,
+        now: Callable[[], datetime] = _now,
+        lack: str = "answers carry no receipt",
     ) -> None:
         self.keys: tuple[ReceiptKey, ...] = ()
         self.signer: Signer | None = None
@@ -49,6 +54,7 @@ class Keyring:
         self._stamp: _Stamp | None = None
         self._signs: ReceiptKey | None = None
         self._told = ""
+        self._lack = lack
 
     async def watch(self) -> None:
         """Keep up with the file, until cancelled."""
@@ -59,13 +65,13 @@ class Keyring:
     def refresh(self) -> None:
         """Read the file if it is another than before, and choose the key that signs."""
         if self._file is None:
-            self._tell("answers carry no receipt: no keys are given (--keys)")
+            self._tell(f"{self._lack}: no keys are given (--keys)")
             return
         try:
             self._read(self._file)
         except OSError as error:
             self.keys, self._stamp = (), None
-            self._tell(f"answers carry no receipt until there is a {self._file}: {error.strerror}")
+            self._tell(f"{self._lack} until there is a {self._file}: {error.strerror}")
         chosen = signing_key(self.keys, self._now())
         if chosen != self._signs:
             self._signs = chosen
@@ -81,7 +87,7 @@ class Keyring:
         found = parse_keys(file.read_bytes())
         self.keys, self._stamp = found.keys, stamp
         if not found.keys:
-            self._tell(f"answers carry no receipt: no key in {file} can be read")
+            self._tell(f"{self._lack}: no key in {file} can be read")
         elif found.damaged:
             self._tell(f"{found.damaged} keys in {file} cannot be read")
 

@@ -1,5 +1,6 @@
-"""How many bytes of memory the container may use."""
+"""How many bytes of memory the container may use, and how many we do."""
 
+import resource
 from pathlib import Path
 
 from driftline_serving.server.cgroup import groups_of, read
@@ -21,6 +22,17 @@ def usable_memory(root: Path = Path("/")) -> int:
     files += [group / "memory.limit_in_bytes" for group in groups.v1]
     limits = [int(text) for text in map(read, files) if text.isdecimal()]
     return min([*limits, _machine(root)])
+
+
+def resident_bytes(root: Path = Path("/")) -> int:
+    """The memory that this process takes; 0 where that is not known.
+
+    Args:
+        root: What stands for `/`.
+    """
+    _, _, pages = read(root / "proc/self/statm").partition(" ")
+    resident = pages.partition(" ")[0]
+    return int(resident) * resource.getpagesize() if resident.isdecimal() else 0
 
 
 def _machine(root: Path) -> int:

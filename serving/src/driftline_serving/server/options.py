@@ -1,9 +1,14 @@
 """What the command line of a server takes; `command` makes settings of it, in each worker."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import Final
 
-from driftline_serving.arguments import not_negative, positive, seconds, socket_path
+from driftline_serving.arguments import not_negative, positive, seconds
+
+#: The kernel has no room for more, unix(7).
+_MOST_SOCKET: Final = 107
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +78,15 @@ def _add_told(parser: argparse.ArgumentParser) -> None:
         metavar="SOCKET",
         help="Unix socket; who listens there is told of every inference (default: nobody is)",
     )
+
+
+def socket_path(text: str) -> Path:
+    """The path of a Unix socket."""
+    if len(os.fsencode(text)) > _MOST_SOCKET:
+        raise argparse.ArgumentTypeError(
+            f"the path of a Unix socket has at most {_MOST_SOCKET} bytes"
+        )
+    return Path(text)
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:

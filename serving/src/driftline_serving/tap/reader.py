@@ -30,7 +30,11 @@ class Reader:
         self._path = path
         self._handle = handle
         self._server: asyncio.Server | None = None
+        self._inode: int | None = None
+        self._stopped = False
         self._connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+        self._deserted = asyncio.Event()
+        self._deserted.set()
 
     @property
     def connections(self) -> int:
@@ -44,12 +48,32 @@ class Reader:
             OSError: that cannot be done there.
         """
         self._server = await asyncio.start_unix_server(self._receive, self._path, limit=_AHEAD)
+        self._inode = _inode(self._path)
+
+    async def keep(self) -> None:
+        """Listen again if the socket was removed or replaced; who is connected stays so.
+
+        Raises:
+            OSError: that cannot be done there.
+        """
+        is_there = self._server is not None and _inode(self._path) == self._inode
+        if self._stopped or is_there:
+            return
+        if self._server is not None:
+            log.warning("tap: the socket %s is gone; it is made anew", self._path)
+            self._server.close()
+            self._server = None
+        await self.start()
+
+    async def deserted(self) -> None:
+        """Wait until no worker is connected."""
+        await self._deserted.wait()
 
     async def stop(self) -> None:
         """Listen no more, and leave those who are connected."""
-        if self._server is None:
-            return
-        self._server.close()
+        self._stopped = True
+        if self._server is not None:
+            self._server.close()
         for writer in self._connections.values():
             writer.transport.abort()
         await asyncio.gather(*filter(None, self._connections))
@@ -58,6 +82,7 @@ class Reader:
     async def _receive(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         self._connections[task] = writer
+        self._deserted.clear()
         try:
             while (frame := await read_frame(stream)) is not None:
                 self._handle(frame)
@@ -67,7 +92,16 @@ class Reader:
             log.exception("tap: a connection is closed")
         finally:
             del self._connections[task]
+            if not self._connections:
+                self._deserted.set()
             writer.close()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 async def read_frame(stream: asyncio.StreamReader) -> Frame | None:

@@ -56,8 +56,9 @@ class Kernel:
         ]
         # As narrow as can be, so that what is used of the tables stays in the cache.
         narrow = np.uint16 if starts[numeric] < 1 << 16 else np.uint32
-        tables = [bins.table() + at for bins, at in zip(plan.numeric, starts, strict=False)]
-        self._tables = np.concatenate([*tables, np.empty(0, np.int64)]).astype(narrow)
+        self._tables = np.empty(numeric * CELLS, narrow)
+        for place, bins in enumerate(plan.numeric):
+            self._tables[place * CELLS : (place + 1) * CELLS] = bins.table() + starts[place]
         table_of = np.arange(numeric, dtype=np.uint32) * np.uint32(CELLS)
         location = np.array([bins.location for bins in plan.numeric], np.float32)
         block = BLOCK, numeric
