@@ -47,9 +47,18 @@ SIGNATURE_VARIABLE: Final = "DRIFTLINE_SIGNATURE"
 #: Bytes of that JSON. Linux takes 128 KiB in one variable, and the pod template is stored thrice.
 MOST_SIGNATURE_BYTES: Final = 64 * 1024
 
-#: Container, and the port of its pods, at which a monitor answers.
+#: Container, and the port of its pods, at which a monitor answers. The well-known servers of the
+#: protocol listen below it: MLServer has its metrics at 8082.
 MONITOR: Final = "monitor"
-MONITOR_PORT: Final = 8082
+MONITOR_PORT: Final = 8085
+#: Where a monitor answers as a proxy before a container that cannot tell it of inferences.
+PROXY_PORT: Final = 8086
+PROXY_GRPC_PORT: Final = 8087
+#: On a pod whose requests pass through its monitor, and which is not ready without it.
+PROXIED: Final = "driftline.dev/proxied"
+#: Directory and Unix socket in a pod, by which a server tells its monitor of inferences.
+TAP_DIR: Final = "/run/driftline"
+TAP_SOCKET: Final = "/run/driftline/tap"
 #: Beside `model.onnx`: what the training data looked like.
 PROFILE_FILE: Final = "driftline-profile.json"
 
