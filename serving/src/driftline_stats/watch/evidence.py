@@ -2,8 +2,8 @@
 
 The recursion, its null hypothesis and what is guaranteed are those of `drift.detector`; the share
 of the budget that a look uses up is that of `WatchPlan.share`. What differs is how it is kept:
-logarithms of R as float32 (a look's rounding is below a ten-thousandth), the inflation meter only
-until it is complete, and no tables, which watches of one profile share.
+logarithms of R rounded down to float16, the inflation meter only until it is complete, and no
+tables, which watches of one profile share.
 """
 
 import math
@@ -17,7 +17,7 @@ from driftline_stats.drift.detector import Window, checked_rows
 from driftline_stats.drift.inflation import WARN_ABOVE, InflationMeter, Moments, standardised
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts
 from driftline_stats.state import State
-from driftline_stats.watch.packing import floats_of, packed_floats
+from driftline_stats.watch.packing import floats_of, logs_of, packed_floats, packed_logs
 from driftline_stats.watch.tables import Tables
 
 Floats = npt.NDArray[np.float64]
@@ -154,7 +154,7 @@ class Recursion(State):
     """`ShiryaevRoberts`, packed.
 
     Attributes:
-        log_r: empty where all R are 0.
+        log_r: packed; empty where all R are 0, as after an alarm.
         log_evidence: natural logarithm of M; the bar is at 0.
         alarms: how many there have been.
     """
@@ -169,12 +169,12 @@ class Recursion(State):
         """Return the recursion after a window that uses up a share of the budget."""
         mixture = tables.detector.mixture
         before = ShiryaevRoberts.start(mixture.weight / mixture.weight.sum())
-        if self.log_r and not self.alarmed:
-            before = replace(before, log_r=floats_of(self.log_r, (tables.components,)))
+        if self.log_r:
+            before = replace(before, log_r=logs_of(self.log_r, tables.components))
         after = before.update(ratios.log, share=share)
         return replace(
             self,
-            log_r=packed_floats(after.log_r),
+            log_r="" if after.alarmed else packed_logs(after.log_r),
             log_evidence=after.log_evidence,
             alarms=self.alarms + after.alarmed,
         )
