@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Snapshot
@@ -265,7 +266,7 @@ class DriftLoop:
             self._known[place] = replace(self._known[place], told=now)
             self._with.enqueue(Key(controller="model", namespace=place[0], name=place[1]))
         for each in told.drift.waiting:
-            self._with.courier.offer(each, lambda sent=each.id: self._note_sent(place, sent))
+            self._with.courier.offer(each, partial(self._note_sent, place, each.id))
 
     def _note_sent(self, place: Place, notice: str) -> None:
         self._sent.setdefault(place, set()).add(notice)
