@@ -230,7 +230,7 @@ def test_dates_are_no_features_unless_named(tmp_path: Path, driftline: Terminal)
 
 def _peak(directory: Path, rows: int) -> int:
     """Return the peak memory of building a profile of so many rows, in kilobytes."""
-    file = write(directory / f"{rows}.csv", customers(rows))
+    file = write(directory / f"{rows}.npz", customers(rows))
     code = (
         "import re, sys; from pathlib import Path; from driftline_cli.main import main;"
         "code = main(sys.argv[1:]); status = Path('/proc/self/status').read_text();"
@@ -245,10 +245,10 @@ def _peak(directory: Path, rows: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Twenty megabytes more of a file take no more memory: 50,000 rows are kept of either."""
-    small, large = _peak(tmp_path, 150_000), _peak(tmp_path, 600_000)
-    assert (tmp_path / "600000.csv").stat().st_size > 20_000_000
-    assert large < small + 10_000
+    """Twenty megabytes more of a file take no more: 50,000 rows are kept of either."""
+    small, large = _peak(tmp_path, 300_000), _peak(tmp_path, 1_300_000)
+    assert (tmp_path / "1300000.npz").stat().st_size > 25_000_000
+    assert large < small + 5_000
 
 
 def test_the_classifier_is_loaded_whatever_its_file_is_called(
