@@ -6,13 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from driftline_stats.watch.learning import Learning
-from driftline_stats.watch.look import LOSS_BINS, LabelBatch, Look
-from driftline_stats.watch.narrow import narrowed_plan
-from driftline_stats.watch.packing import packed_text, unpacked
-from driftline_stats.watch.plan import WatchPlan
-from driftline_stats.watch.watch import Watch
-
 from driftline_api.monitor import LabelCohort, MonitorConfig, Summary
 from driftline_api.monitoring import Monitoring
 from driftline_operator.drift.seen import Increment
@@ -20,6 +13,12 @@ from driftline_operator.drift.units import Ledger
 from driftline_stats.drift.plan import Plan
 from driftline_stats.drift.profile import Counts, Profile
 from driftline_stats.errors import StatsError
+from driftline_stats.watch.learning import Learning
+from driftline_stats.watch.look import LOSS_BINS, LabelBatch, Look
+from driftline_stats.watch.narrow import narrowed_plan
+from driftline_stats.watch.packing import packed_text, unpacked
+from driftline_stats.watch.plan import WatchPlan
+from driftline_stats.watch.watch import Watch
 
 #: Rows in one monitor's sample from which it can propose bins.
 ENOUGH_SAMPLED: Final = 1_000

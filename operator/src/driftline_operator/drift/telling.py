@@ -5,10 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import sqrt
 
-from driftline_stats.watch.findings import Findings, learning, missing
-from driftline_stats.watch.moves import Move
-from driftline_stats.watch.watch import Watch
-
 from driftline_api.conditions import Reason
 from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
 from driftline_api.monitoring import Monitoring
@@ -16,6 +12,9 @@ from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.drift.model_drift import Heard, ModelDrift
 from driftline_operator.drift.notices import MOST_WAITING, About, edges_of, notice
 from driftline_operator.drift.revision import RevisionDrift, Told, reference_rows
+from driftline_stats.watch.findings import Findings, learning, missing
+from driftline_stats.watch.moves import Move
+from driftline_stats.watch.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
