@@ -149,6 +149,7 @@ def _revision(revision: RevisionDrift) -> dict[str, Any]:
         if revision.stored
         else "",
         "problem": revision.problem,
+        "note": revision.note,
         "told": asdict(revision.told),
     }
 
@@ -174,6 +175,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
         plan=state["plan"],
         learning=Learning.from_json(state["learning"]) if state["learning"] else None,
         problem=state["problem"],
+        note=state["note"],
         told=Told(**state["told"]),
     )
     if not state["learned"]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import sqrt
 
 from driftline_api.conditions import Reason
 from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
@@ -73,7 +72,7 @@ def _findings(revision: RevisionDrift, monitoring: Monitoring) -> Findings:
     if revision.watch:
         return revision.watch.findings()
     if revision.learning:
-        return learning(revision.learning.rows, monitoring.baseline.rows)
+        return revision.learning.findings()
     if revision.plan:
         return learning(0, monitoring.baseline.rows)
     if revision.problem:
@@ -122,7 +121,9 @@ def _revision(name: str, revision: RevisionDrift, raw: Findings, heard: Heard) -
 
 
 def _refused(revision: RevisionDrift) -> Iterable[str]:
-    """Yield what is wrong with the profile where something else is compared with."""
+    """Yield what is to be said of the baseline beside the answer."""
+    if revision.note:
+        yield revision.note
     if revision.watch and revision.problem:
         yield f"The profile of today is refused, an earlier one is used: {revision.problem}"
 
@@ -135,7 +136,7 @@ def _feature(move: Move) -> DriftedFeature:
         {
             "name": move.name,
             "kind": kind,
-            "effect": sqrt(max(move.psi, 0.0)),
+            "effect": move.effect,
             "change": move.message,
         }
     )
