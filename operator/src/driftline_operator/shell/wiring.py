@@ -134,6 +134,8 @@ def images_of(config: OperatorConfig) -> Images:
         serving=config.serving_image,
         pull_policy=config.image_pull_policy,
         pull_secrets=config.image_pull_secrets,
+        monitor=config.monitor_resources,
+        proxy=config.proxy_resources,
     )
 
 
