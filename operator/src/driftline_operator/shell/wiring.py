@@ -23,8 +23,8 @@ from driftline_operator.drift.findings import DriftBoard
 from driftline_operator.kube.api import Api
 from driftline_operator.kube.client import KubeApi
 from driftline_operator.kube.connect import connect
+from driftline_operator.model.containers import Images
 from driftline_operator.model.controller import ModelController
-from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.inputs import headless_service
