@@ -144,7 +144,7 @@ def test_an_old_revision_is_drained_before_its_cluster_and_then_its_pods_go(
     serving.routers_turn()
     serving.reconcile()
     assert serving.names("Deployment") == [new]
-    assert serving.names("Service") == ["iris", new]
+    assert serving.names("Service") == sorted(["iris", "iris-monitors", new])
     assert serving.names("PodDisruptionBudget") == [new]
     assert old in serving.names("ControllerRevision")
 

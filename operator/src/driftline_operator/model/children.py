@@ -13,6 +13,10 @@ from driftline_api.names import (
     COMPONENT_ROUTER,
     MANAGED_BY,
     MANAGER,
+    MODEL,
+    MONITOR,
+    MONITOR_PORT,
+    monitors_service,
 )
 from driftline_operator.core.plan import Manifest
 from driftline_operator.model.annotations import INPUTS_HASH, REPLICAS
@@ -140,6 +144,30 @@ def render_headless_service(model: Subject, record: Record) -> Manifest:
                 for name, port in ports.items()
                 if port
             ],
+        },
+    }
+
+
+def render_monitors_service(model: Subject) -> Manifest:
+    """Return the Service by whose name routers and monitors find all monitors of a Model.
+
+    A pod that is not ready is among them: what it predicted, its monitor alone remembers.
+    """
+    name = monitors_service(model.name)
+    port = {"name": MONITOR, "port": MONITOR_PORT, "targetPort": MONITOR_PORT}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _meta(model, name, common_labels(model.name, COMPONENT_MODEL_SERVER)),
+        "spec": {
+            "clusterIP": "None",
+            "selector": {
+                MANAGED_BY: MANAGER,
+                COMPONENT: COMPONENT_MODEL_SERVER,
+                MODEL: model.name,
+            },
+            "publishNotReadyAddresses": True,
+            "ports": [port],
         },
     }
 

@@ -12,6 +12,7 @@ from driftline_operator.model.children import (
     render_deployment,
     render_disruption_budget,
     render_headless_service,
+    render_monitors_service,
     render_service,
     wants_budget,
 )
@@ -86,6 +87,8 @@ def _children(
             replicas = replicas_of(observed, spec, record.name, roles)
             deadline = spec.rollout.progress_deadline_seconds
             yield render_deployment(model, record, replicas, deadline)
+    if rollout.running:
+        yield render_monitors_service(model)
     if observed.router.port is not None:
         yield render_service(model, observed.router.port)
     yield from _helpers(observed, spec, decision)

@@ -141,7 +141,7 @@ class DriftLoop:
                 while True:
                     for place in self._due():
                         self._asking.add(place)
-                        polls.create_task(self._guarded(place, asker, thread))
+                        polls.create_task(self.look_at(place, asker, thread))
                     await asyncio.sleep(self._cadence.tick)
         finally:
             await self._with.courier.stop()
@@ -189,8 +189,8 @@ class DriftLoop:
         share = zlib.crc32("/".join(place).encode()) / 2**32
         return share * self._cadence.usual
 
-    async def _guarded(self, place: Place, asker: Asker, thread: ThreadPoolExecutor) -> None:
-        """Poll; whatever goes wrong with one Model is no other's concern."""
+    async def look_at(self, place: Place, asker: Asker, thread: ThreadPoolExecutor) -> None:
+        """Poll one Model once; whatever goes wrong with it is no other's concern."""
         try:
             await self._poll(place, asker, thread)
         except NotLeaderError as error:

@@ -60,7 +60,7 @@ class FirstRows(State):
         """Return them after more evidence; beyond the first rows nothing changes."""
         if self.decided(plan):
             return self
-        mixture = tables.detector.mixture
+        mixture = tables.mixture
         products = ratios.log
         if self.products:
             products = products + logs_of(self.products, tables.components)
