@@ -48,6 +48,11 @@ def fetch(source: str) -> dict[str, Any]:
     return {name: each for name, each in arrays.items() if each.size}
 
 
+def as_json(value: float | str) -> float | str:
+    """Return a value as the protocol writes it: what is no number as a string."""
+    return "NaN" if value != value else value  # noqa: PLR0124 - only NaN differs from itself
+
+
 class Client:
     """Sends rows, then what became of them, and counts."""
 
@@ -80,7 +85,7 @@ class Client:
                 "name": name,
                 "shape": [wanted.stop - wanted.start, each.shape[1]],
                 "datatype": DATATYPES[each.dtype.kind],
-                "data": each[wanted].ravel().tolist(),
+                "data": [as_json(value) for value in each[wanted].ravel().tolist()],
             }
             for name, each in self.arrays.items()
         ]

@@ -154,9 +154,9 @@ class ContainerPort(ApiType):
             field=".grpc",
         ),
         Rule(
-            "(self.http < 8085 || self.http > 8087) && "
-            "(!has(self.grpc) || self.grpc < 8085 || self.grpc > 8087)",
-            "choose other ports: 8085 to 8087 are the monitor's, which is in the same pod",
+            "(self.http < 8085 || self.http > 8088) && "
+            "(!has(self.grpc) || self.grpc < 8085 || self.grpc > 8088)",
+            "choose other ports: 8085 to 8088 are the monitor's, which is in the same pod",
         ),
     )
 
@@ -195,8 +195,8 @@ class ContainerRuntime(ApiType):
 
     observe: Literal["Tap", "Proxy"] = "Tap"
     """How the monitor gets to see inferences. `Tap`: the container tells of them over the Unix
-    socket /run/driftline/tap, and what it does not tell is not watched. `Proxy`: the monitor
-    stands before the container, and all requests pass through it."""
+    socket /run/driftline/tap, and what it does not tell is not watched. `Proxy`: all requests
+    pass through a proxy in the pod, which tells of them."""
 
 
 class Runtime(ApiType):

@@ -51,14 +51,14 @@ MOST_SIGNATURE_BYTES: Final = 64 * 1024
 #: protocol listen below it: MLServer has its metrics at 8082.
 MONITOR: Final = "monitor"
 MONITOR_PORT: Final = 8085
-#: Where a monitor answers as a proxy before a container that cannot tell it of inferences.
+#: Container, and ports, through which requests go to a server that cannot tell of inferences.
+PROXY: Final = "proxy"
 PROXY_PORT: Final = 8086
 PROXY_GRPC_PORT: Final = 8087
-#: On a pod whose requests pass through its monitor, and which is not ready without it.
-PROXIED: Final = "driftline.dev/proxied"
+PROXY_ADMIN_PORT: Final = 8088
 #: Directory and Unix socket in a pod, by which a server tells its monitor of inferences.
 TAP_DIR: Final = "/run/driftline"
-TAP_SOCKET: Final = "/run/driftline/tap"
+TAP_SOCKET: Final = f"{TAP_DIR}/tap"
 #: Beside `model.onnx`: what the training data looked like.
 PROFILE_FILE: Final = "driftline-profile.json"
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from driftline_operator.model.template import Images
+from driftline_operator.model.containers import Images
 from tests.model.builders import IMAGES, OTHER_DIGEST, a_model
 from tests.model.invariants import INVARIANTS
 from tests.model.world import World, weights

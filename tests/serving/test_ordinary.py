@@ -51,7 +51,7 @@ def agree(content: bytes, signature: Signature) -> InferRequest | None:
     """Check that both ways lead to the same, and return what the quick one says."""
     slow = explained(content, signature)
     try:
-        quick = read_ordinary(codec._parse(content), signature)
+        quick = read_ordinary(codec.parse_json(content), signature)
     except RequestError:
         return None
     if quick is None:

@@ -10,6 +10,7 @@ from driftline_serving.arguments import seconds
 from driftline_serving.artifact.local import PVC_MOUNT
 from driftline_serving.errors import ArtifactError
 from driftline_serving.monitor import options as monitor_options
+from driftline_serving.proxy import options as proxy_options
 from driftline_serving.server import options, supervisor
 
 
@@ -48,6 +49,13 @@ def _monitor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return run.run(arguments, environ)
 
 
+def _proxy(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from driftline_serving.proxy import command  # noqa: PLC0415 - the same
+
+    return command.proxy(arguments, environ)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="driftline-serving",
@@ -67,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     options.add_model(monitoring)
     monitor_options.add_options(monitoring)
     monitoring.set_defaults(command=_monitor)
-    for command in (serving, fetching, resolving, monitoring):
+    passing = commands.add_parser("proxy", help="pass requests on to a server that cannot tap")
+    proxy_options.add_options(passing)
+    passing.set_defaults(command=_proxy)
+    for command in (serving, fetching, resolving, monitoring, passing):
         command.add_argument(
             "--termination-log",
             type=Path,

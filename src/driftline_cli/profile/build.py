@@ -14,7 +14,7 @@ from driftline_cli.data.table import Table
 from driftline_cli.errors import UserError
 from driftline_cli.profile import pictured, tables
 from driftline_cli.profile.describe import Described, described
-from driftline_cli.profile.feed import Feed
+from driftline_cli.profile.feed import Feed, Further
 from driftline_cli.profile.layout import Wishes, features_of
 from driftline_cli.profile.model import (
     Loaded,
@@ -66,7 +66,9 @@ def build(arguments: argparse.Namespace) -> int:
     results, console = consoles()
     target = _target(arguments)
     work = _work(arguments)
-    baseline, features = _counted(work, console, in_order=arguments.in_order)
+    further = Further(outputs=arguments.outputs)
+    feed = Feed(work.table, work.signature, work.model and work.model.engine, further)
+    baseline, features = _counted(work, feed, console, in_order=arguments.in_order)
     _write(work, target, baseline, force=arguments.force)
     shown = described(baseline.profile)
     tables.show(results, baseline, shown)
@@ -139,20 +141,21 @@ def _proposed(
         positive=arguments.positive,
         calibrated=arguments.calibrated,
     )
-    found = next(Feed(table, without, model.engine).tensors(), None)
+    found = next(Feed(table, without, model.engine).parts(), None)
     if found is None:
         raise UserError(f"{table.path} has no rows")
-    told = prediction_of(found[1], claims)
+    told = prediction_of(found.outputs, claims)
     if told.prediction is None:
         why = f"what is predicted is not clear: {told.why}; say it with --task and --classes"
         return without, f"{why}, or in {SIGNATURE_FILE}"
     return signed(features, told.prediction), told.why
 
 
-def _counted(work: _Work, console: Console, *, in_order: bool) -> tuple[Baseline, list[str]]:
+def _counted(
+    work: _Work, feed: Feed, console: Console, *, in_order: bool
+) -> tuple[Baseline, list[str]]:
     """Return the profile, and what of the model is not in it."""
     engine = work.model.engine if work.model else None
-    feed = Feed(work.table, work.signature, engine)
     watched = watched_of(work.signature, engine.signature if engine else None)
     outputs = feed.outputs
     features = tuple(
@@ -171,7 +174,7 @@ def _counted(work: _Work, console: Console, *, in_order: bool) -> tuple[Baseline
     )
     unwatched = [f"{each.name} is not watched: {each.why}" for each in watched.unwatched]
     if len(features) < len(watched.features):
-        unwatched.append("predictions are not in the profile: give --model to have them watched")
+        unwatched.append("predictions are not in the profile: --model or --outputs gives them")
     return baseline, unwatched
 
 

@@ -1,14 +1,14 @@
 """Arguments of `driftline profile`."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from driftline_cli.errors import UserError
 from driftline_cli.profile import pictured, tables
 from driftline_cli.profile.describe import alone, described, differences
-from driftline_serving.baseline.file import MOST_BYTES, Baseline, read
+from driftline_cli.profile.reading import read_profile
 
 _DATA: Final = ".csv, .csv.gz, .parquet or .npz"
 
@@ -25,6 +25,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     comparing.add_argument("before", type=Path, metavar="BEFORE")
     comparing.add_argument("after", type=Path, metavar="AFTER")
     pictured.add_options(comparing)
+    _add_check(_command(inner, "check", _check, "say what a cluster would if these rows came"))
 
 
 def _command(
@@ -46,6 +47,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signature", type=Path, help="driftline.json (default: the one beside the model)"
     )
+    _add_outputs(parser)
     parser.add_argument(
         "-o", "--output", type=Path, help="where the profile goes (default: beside the model)"
     )
@@ -74,6 +76,59 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     pictured.add_options(parser)
 
 
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--outputs",
+        type=names,
+        default=(),
+        metavar="A,B,…",
+        help="columns that hold what the model answered, where it is not run",
+    )
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA", help=f"live rows in order, as {_DATA}")
+    parser.add_argument("--profile", type=Path, required=True, help="what they are compared with")
+    parser.add_argument("--model", type=Path, help="model.onnx: is run for predictions")
+    parser.add_argument(
+        "--signature", type=Path, help="driftline.json (default: beside the model or the profile)"
+    )
+    _add_outputs(parser)
+    parser.add_argument("--label", metavar="COLUMN", help="the truth; where it is empty, none came")
+    spec = parser.add_argument_group("what stands in the Model's spec.monitoring")
+    spec.add_argument("--false-alarms-per-year", type=positive, default=1.0, metavar="N")
+    spec.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.1,
+        help="the effect that does not matter, in standard deviations (default: %(default)s)",
+    )
+    spec.add_argument(
+        "--tolerances", type=tolerances, default={}, metavar="A=X,…", help="of some features"
+    )
+    spec.add_argument("--exclude", type=names, default=(), metavar="A,B,…", help="not watched")
+    spec.add_argument("--accept", action="store_true", help="the first rows are right as they are")
+    spec.add_argument(
+        "--first", type=int, default=10_000, metavar="ROWS", help="how many are first"
+    )
+    traffic = parser.add_argument_group("traffic")
+    traffic.add_argument(
+        "--rows-per-day", type=positive, default=100_000.0, metavar="N", help="default: 100,000"
+    )
+    traffic.add_argument(
+        "--every",
+        type=int,
+        metavar="ROWS",
+        help="rows between looks (default: a minute of traffic)",
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from driftline_cli.profile.check import check  # noqa: PLC0415 - spares show its libraries
+
+    return check(arguments)
+
+
 def _build(arguments: argparse.Namespace) -> int:
     from driftline_cli.profile.build import build  # noqa: PLC0415 - spares show the model's library
 
@@ -100,18 +155,29 @@ def _diff(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_profile(path: Path) -> Baseline:
-    """Read a profile.
+def positive(text: str) -> float:
+    """Read a number above 0.
 
     Raises:
-        UserError: there is none.
-        BaselineError: it cannot be read.
+        ValueError: it is none.
     """
-    try:
-        with path.open("rb") as file:
-            return read(file.read(MOST_BYTES + 1))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def tolerances(text: str) -> dict[str, float]:
+    """Read features with a tolerance each.
+
+    >>> tolerances("age=0.2,debts=0")
+    {'age': 0.2, 'debts': 0.0}
+
+    Raises:
+        ValueError: one has none.
+    """
+    pairs = (each.rpartition("=") for each in names(text))
+    return {name: float(value) for name, _, value in pairs}
 
 
 def names(text: str) -> tuple[str, ...]:

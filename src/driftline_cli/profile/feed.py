@@ -32,6 +32,37 @@ Tensors = Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """Columns that are no inputs.
+
+    Attributes:
+        outputs: what a model answered, where it is not run; called as its outputs are.
+        beside: what is given on as it stands, such as the label.
+    """
+
+    outputs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+FURTHER: Final = Further()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some rows.
+
+    Attributes:
+        inputs: what the model gets.
+        outputs: what it answers, or what the file says that it did.
+        beside: further columns that were asked for.
+    """
+
+    inputs: Tensors
+    outputs: Tensors
+    beside: Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Input:
     """How one input is made of columns.
 
@@ -53,22 +84,28 @@ class Feed:
     Args:
         table: the rows.
         signature: says which column is which input's.
-        engine: the model, where predictions are wanted; None takes outputs from the file, if it has
-            columns of their names.
+        engine: the model, where predictions are wanted.
+        columns: of the file, beside those that are inputs.
 
     Raises:
         UserError: the file lacks columns.
     """
 
     def __init__(
-        self, table: Table, signature: ModelSignature | None, engine: Engine | None
+        self,
+        table: Table,
+        signature: ModelSignature | None,
+        engine: Engine | None,
+        columns: Further = FURTHER,
     ) -> None:
+        absent(table, columns.beside)
         self._table = table
+        self._beside = columns.beside
         self._engine = engine
         tensors = engine.signature if engine else None
         features = signature.features if signature else []
         self._inputs = _inputs(table, features, tensors)
-        self._outputs = [] if engine else _outputs(table, signature)
+        self._outputs = [] if engine else _outputs(table, signature, columns.outputs)
         self._wanted = {
             name: kind
             for each in (*self._inputs, *self._outputs)
@@ -76,6 +113,8 @@ class Feed:
         }
         if not self._wanted:
             raise UserError(f"{table.path} holds nothing that belongs to the model")
+        held = {column.name: column.kind for column in table.columns}
+        self._wanted = {name: held[name] for name in columns.beside} | self._wanted
         self._step = _step(tensors)
 
     @property
@@ -85,8 +124,8 @@ class Feed:
             return self._engine.signature.output_names
         return tuple(each.name for each in self._outputs)
 
-    def tensors(self, progress: Progress = silent) -> Iterator[tuple[Tensors, Tensors]]:
-        """Yield inputs and outputs of the rows in the order of the file.
+    def parts(self, progress: Progress = silent) -> Iterator[Part]:
+        """Yield the rows in the order of the file.
 
         Raises:
             UserError: a value cannot be given to the model, or the model refuses it.
@@ -95,7 +134,8 @@ class Feed:
         for batch in self._table.batches(self._wanted, self._step, progress):
             try:
                 inputs = {each.name: _tensor(each, batch) for each in self._inputs}
-                yield inputs, self._answers(inputs, batch)
+                beside = {name: batch[name] for name in self._beside}
+                yield Part(inputs=inputs, outputs=self._answers(inputs, batch), beside=beside)
             except _RowError as error:
                 raise UserError(
                     f"{self._table.path}, row {begin + error.row + 1}: {error}"
@@ -106,10 +146,10 @@ class Feed:
         """Yield what is watched of them.
 
         Raises:
-            UserError: as `tensors`, or what comes is not of the shape that the signature says.
+            UserError: as `parts`, or what comes is not of the shape that the signature says.
         """
-        for inputs, outputs in self.tensors(progress):
-            found = extractor.of_tensors(inputs, outputs)
+        for part in self.parts(progress):
+            found = extractor.of_tensors(part.inputs, part.outputs)
             for name, fault in found.faults:
                 if fault != "not_a_number":
                     raise UserError(f"{name!r} cannot be read: {fault.replace('_', ' ')}")
@@ -117,7 +157,7 @@ class Feed:
 
     def _answers(self, inputs: Tensors, batch: Batch) -> Tensors:
         if self._engine is None:
-            return {each.name: _tensor(each, batch) for each in self._outputs}
+            return {each.name: _answer(_tensor(each, batch)) for each in self._outputs}
         names = self._engine.signature.output_names
         return dict(zip(names, self._engine.run(inputs, names), strict=True))
 
@@ -182,13 +222,17 @@ def _whole(table: Table, name: str, spec: TensorSpec | None) -> _Input:
     return _Input(name=name, spec=spec, columns={}, kinds={name: kind})
 
 
-def _outputs(table: Table, signature: ModelSignature | None) -> list[_Input]:
-    """Return the outputs that the file holds beside the inputs."""
-    if signature is None or signature.prediction is None:
-        return []
-    names = {signature.prediction.tensor, signature.prediction.score}
-    held = [column.name for column in table.columns if column.name in names]
-    return [_whole(table, name, None) for name in held]
+def _outputs(table: Table, signature: ModelSignature | None, names: Sequence[str]) -> list[_Input]:
+    """Return the outputs that the file holds, as somebody says.
+
+    A column that is called like an output need not be one: labels often are.
+    """
+    absent(table, names)
+    prediction = signature.prediction if signature else None
+    known = {prediction.tensor, prediction.score} if prediction else set()
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"--outputs {unknown[0]}: the signature names no output like that")
+    return [_whole(table, name, None) for name in names]
 
 
 def _uncovered(made: _Input, spec: TensorSpec) -> list[int]:
@@ -222,6 +266,17 @@ def _tensor(made: _Input, batch: Batch) -> Array:
     for at, column in columns.items():
         whole[:, at] = column
     return whole
+
+
+def _answer(values: Array) -> Array:
+    """Return what a file says that a model answered; whole numbers may be classes.
+
+    >>> _answer(np.array([1.0, 0.0])).dtype, _answer(np.array([1.0, 0.5])).dtype
+    (dtype('int64'), dtype('float64'))
+    """
+    if values.dtype.kind != "f" or not np.array_equal(values, np.rint(values)):
+        return values
+    return values.astype(np.int64)
 
 
 def _as_wanted(made: _Input, name: str, values: Array) -> Array:

@@ -28,22 +28,27 @@ def streamed(
     """
 
     def begun(what: str) -> Iterator[Rows]:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]:,} rows"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as bars:
-            bar = bars.add_task(what, total=size, rows=0)
-            for rows in feed.rows(extractor, lambda done: bars.update(bar, completed=done)):
-                bars.update(bar, rows=bars.tasks[bar].fields["rows"] + len(rows))
+        with bars(console) as shown:
+            bar = shown.add_task(what, total=size, rows=0)
+            for rows in feed.rows(extractor, lambda done: shown.update(bar, completed=done)):
+                shown.update(bar, rows=shown.tasks[bar].fields["rows"] + len(rows))
                 yield rows
 
     return begun
+
+
+def bars(console: Console) -> Progress:
+    """Return bars that stand at the terminal only while something goes on; elsewhere none."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rows]:,} rows"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def consoles() -> tuple[Console, Console]:

@@ -11,11 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from driftline_stats.watch.learning import Learning
-from driftline_stats.watch.packing import packed_text, unpacked
-from driftline_stats.watch.plan import WatchPlan
-from driftline_stats.watch.watch import Watch
-
 from driftline_api import API_VERSION
 from driftline_api.names import MODEL
 from driftline_operator.core.plan import Manifest, ObjectRef
@@ -25,6 +20,10 @@ from driftline_operator.drift.revision import RevisionDrift, Told
 from driftline_operator.drift.seen import Seen
 from driftline_operator.drift.units import Ledger, RouterCounts
 from driftline_stats.errors import StatsError
+from driftline_stats.watch.learning import Learning
+from driftline_stats.watch.packing import packed_text, unpacked
+from driftline_stats.watch.plan import WatchPlan
+from driftline_stats.watch.watch import Watch
 
 MOST_BYTES: Final = 256 * 1024
 #: Which number of the Lease's transitions wrote it: no leader overwrites what a later one wrote.
@@ -150,6 +149,7 @@ def _revision(revision: RevisionDrift) -> dict[str, Any]:
         if revision.stored
         else "",
         "problem": revision.problem,
+        "note": revision.note,
         "told": asdict(revision.told),
     }
 
@@ -175,6 +175,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
         plan=state["plan"],
         learning=Learning.from_json(state["learning"]) if state["learning"] else None,
         problem=state["problem"],
+        note=state["note"],
         told=Told(**state["told"]),
     )
     if not state["learned"]:

@@ -6,13 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from driftline_stats.watch.learning import Learning
-from driftline_stats.watch.look import LOSS_BINS, LabelBatch, Look
-from driftline_stats.watch.narrow import narrowed_plan
-from driftline_stats.watch.packing import packed_text, unpacked
-from driftline_stats.watch.plan import WatchPlan
-from driftline_stats.watch.watch import Watch
-
 from driftline_api.monitor import LabelCohort, MonitorConfig, Summary
 from driftline_api.monitoring import Monitoring
 from driftline_operator.drift.seen import Increment
@@ -20,6 +13,12 @@ from driftline_operator.drift.units import Ledger
 from driftline_stats.drift.plan import Plan
 from driftline_stats.drift.profile import Counts, Profile
 from driftline_stats.errors import StatsError
+from driftline_stats.watch.learning import Learning
+from driftline_stats.watch.look import LOSS_BINS, LabelBatch, Look
+from driftline_stats.watch.narrow import narrowed_plan
+from driftline_stats.watch.packing import packed_text, unpacked
+from driftline_stats.watch.plan import WatchPlan
+from driftline_stats.watch.watch import Watch
 
 #: Rows in one monitor's sample from which it can propose bins.
 ENOUGH_SAMPLED: Final = 1_000
@@ -57,6 +56,7 @@ class RevisionDrift:
         stored: a watch that was kept before this operator started, packed, until its profile
             comes.
         problem: why the profile is refused; empty where nothing is wrong.
+        note: what else there is to say of the baseline, for people.
         told: what was said last.
     """
 
@@ -67,6 +67,7 @@ class RevisionDrift:
     watch: Watch | None = None
     stored: str = ""
     problem: str = ""
+    note: str = ""
     told: Told = field(default_factory=Told)
 
 
@@ -203,7 +204,7 @@ def looked(
     """Return the revision after one look at what its monitors counted.
 
     Args:
-        revision: before.
+        revision: before; its ledger knows of the increment.
         increment: of all replicas, since the last look.
         monitoring: the settings.
         now: Unix seconds.
@@ -233,6 +234,7 @@ def _watched(watch: Watch, increment: Increment, seconds: float) -> Watch:
             counts=first,
             seconds=seconds,
             inferences=totals.seen + totals.dropped,
+            seen=totals.seen,
             counted=totals.counted,
             latency=increment.latency,
             faults=increment.faults,
@@ -252,7 +254,7 @@ def _learned(
     plan = _pushed(revision.plan, tuple(monitoring.exclude))
     assert plan is not None
     learning = revision.learning
-    if learning is None or learning.plan != plan:
+    if learning is None or learning.plan != packed_text(plan.to_json()):
         learning = Learning.start(plan, monitoring.baseline.rows)
     if plan.digest in increment.counts:
         learning = learning.update(increment.counts[plan.digest])
@@ -260,7 +262,8 @@ def _learned(
         return replace(revision, learning=learning)
     packed = WatchPlan.packed(learning.profile)
     started = Watch.start(watch_plan("", monitoring, packed, trained=False))
-    return replace(revision, plan="", learning=None, watch=started)
+    note = "" if learning.stable else learning.findings().message
+    return replace(revision, plan="", learning=None, watch=started, note=note)
 
 
 def label_batch(cohort: LabelCohort) -> LabelBatch:

@@ -3,11 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import sqrt
-
-from driftline_stats.watch.findings import Findings, learning, missing
-from driftline_stats.watch.moves import Move
-from driftline_stats.watch.watch import Watch
 
 from driftline_api.conditions import Reason
 from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
@@ -16,6 +11,9 @@ from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.drift.model_drift import Heard, ModelDrift
 from driftline_operator.drift.notices import MOST_WAITING, About, edges_of, notice
 from driftline_operator.drift.revision import RevisionDrift, Told, reference_rows
+from driftline_stats.watch.findings import Findings, learning, missing
+from driftline_stats.watch.moves import Move
+from driftline_stats.watch.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ def _findings(revision: RevisionDrift, monitoring: Monitoring) -> Findings:
     if revision.watch:
         return revision.watch.findings()
     if revision.learning:
-        return learning(revision.learning.rows, monitoring.baseline.rows)
+        return revision.learning.findings()
     if revision.plan:
         return learning(0, monitoring.baseline.rows)
     if revision.problem:
@@ -123,7 +121,9 @@ def _revision(name: str, revision: RevisionDrift, raw: Findings, heard: Heard) -
 
 
 def _refused(revision: RevisionDrift) -> Iterable[str]:
-    """Yield what is wrong with the profile where something else is compared with."""
+    """Yield what is to be said of the baseline beside the answer."""
+    if revision.note:
+        yield revision.note
     if revision.watch and revision.problem:
         yield f"The profile of today is refused, an earlier one is used: {revision.problem}"
 
@@ -136,7 +136,7 @@ def _feature(move: Move) -> DriftedFeature:
         {
             "name": move.name,
             "kind": kind,
-            "effect": sqrt(max(move.psi, 0.0)),
+            "effect": move.effect,
             "change": move.message,
         }
     )

@@ -16,6 +16,7 @@ from driftline_operator.model.children import (
     render_service,
     wants_budget,
 )
+from driftline_operator.model.containers import Images
 from driftline_operator.model.decision import Decision, deadline_of, decide, hold
 from driftline_operator.model.events import plan_events
 from driftline_operator.model.health import Problem
@@ -23,7 +24,6 @@ from driftline_operator.model.observed import Observed, Record
 from driftline_operator.model.revision import kept_records
 from driftline_operator.model.size import Roles, replicas_of
 from driftline_operator.model.status import render_status, write_status
-from driftline_operator.model.template import Images
 
 #: Times in status are whole seconds: looking again a moment later finds them passed.
 ROUNDING = timedelta(seconds=1)

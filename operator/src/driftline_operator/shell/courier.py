@@ -103,6 +103,7 @@ class Courier:
         await asyncio.gather(*sending, return_exceptions=True)
 
     async def _deliver(self, notice: Notice, done: Callable[[], None]) -> None:
+        last = ""
         try:
             for attempt in range(self._delivery.attempts):
                 if attempt:
@@ -112,13 +113,12 @@ class Courier:
                 if said is None:
                     self._note("delivered")
                     break
+                last = said.message
                 if said.final:
-                    self.give_up(notice, said.message)
+                    self.give_up(notice, last)
                     break
             else:
-                self.give_up(
-                    notice, f"{self._delivery.attempts} attempts; the last: {said.message}"
-                )
+                self.give_up(notice, f"{self._delivery.attempts} attempts; the last: {last}")
             done()
         finally:
             del self._sending[notice.id]

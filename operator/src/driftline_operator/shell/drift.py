@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Snapshot
@@ -140,7 +141,7 @@ class DriftLoop:
                 while True:
                     for place in self._due():
                         self._asking.add(place)
-                        polls.create_task(self._guarded(place, asker, thread))
+                        polls.create_task(self.look_at(place, asker, thread))
                     await asyncio.sleep(self._cadence.tick)
         finally:
             await self._with.courier.stop()
@@ -188,8 +189,8 @@ class DriftLoop:
         share = zlib.crc32("/".join(place).encode()) / 2**32
         return share * self._cadence.usual
 
-    async def _guarded(self, place: Place, asker: Asker, thread: ThreadPoolExecutor) -> None:
-        """Poll; whatever goes wrong with one Model is no other's concern."""
+    async def look_at(self, place: Place, asker: Asker, thread: ThreadPoolExecutor) -> None:
+        """Poll one Model once; whatever goes wrong with it is no other's concern."""
         try:
             await self._poll(place, asker, thread)
         except NotLeaderError as error:
@@ -265,7 +266,7 @@ class DriftLoop:
             self._known[place] = replace(self._known[place], told=now)
             self._with.enqueue(Key(controller="model", namespace=place[0], name=place[1]))
         for each in told.drift.waiting:
-            self._with.courier.offer(each, lambda sent=each.id: self._note_sent(place, sent))
+            self._with.courier.offer(each, partial(self._note_sent, place, each.id))
 
     def _note_sent(self, place: Place, notice: str) -> None:
         self._sent.setdefault(place, set()).add(notice)

@@ -47,7 +47,7 @@ class MonitorClient:
         self,
         *,
         at_once: int = 64,
-        timeout: float = 5.0,
+        timeout: float = 10.0,
         port: int = MONITOR_PORT,
         stats_port: int = STATS_PORT,
     ) -> None:

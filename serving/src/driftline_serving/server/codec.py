@@ -71,13 +71,13 @@ def decode_request(
     """
     if body.unpack:
         body = Body(content=body.unpack(body.content), json_length=body.json_length)
-    header, raw = _split(body)
+    header, raw = split(body)
     if len(header) > json_bytes:
         raise RequestError(
             f"more than {json_bytes} bytes of the body are JSON; send large tensors as binary data",
             413,
         )
-    parsed = _parse(header)
+    parsed = parse_json(header)
     if not raw and (ordinary := read_ordinary(parsed, signature)):
         return ordinary
     request = Fields(parsed, "the request")
@@ -141,7 +141,12 @@ def _written(
     return orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _split(body: Body) -> tuple[bytes, memoryview]:
+def split(body: Body) -> tuple[bytes, memoryview]:
+    """Return what is JSON in a body, and what follows it.
+
+    Raises:
+        RequestError: the JSON would end beyond the body.
+    """
     if body.json_length is None:
         return body.content, _NOTHING
     if not 0 <= body.json_length <= len(body.content):
@@ -152,7 +157,12 @@ def _split(body: Body) -> tuple[bytes, memoryview]:
     return body.content[: body.json_length], memoryview(body.content)[body.json_length :]
 
 
-def _parse(header: bytes) -> object:
+def parse_json(header: bytes) -> object:
+    """Read JSON, and the bare tokens for numbers that Python writes.
+
+    Raises:
+        RequestError: it is none.
+    """
     try:
         return orjson.loads(header)
     except orjson.JSONDecodeError as error:

@@ -31,7 +31,7 @@ def settings_of(
             model=arguments.model_name,
             revision=environ.get("DRIFTLINE_REVISION", ""),
             digest=environ.get("DRIFTLINE_DIGEST", ""),
-            pod_ip=_pod_ip(environ),
+            pod_ip=pod_ip(environ),
         ),
         model_dir=Path(arguments.model_dir),
         signature=environ.get(SIGNATURE_VARIABLE, ""),
@@ -89,7 +89,7 @@ def _grpc(arguments: argparse.Namespace) -> GrpcSettings:
     )
 
 
-def _pod_ip(environ: Mapping[str, str]) -> str:
+def pod_ip(environ: Mapping[str, str]) -> str:
     """POD_IP where the pod is told; else what our host name stands for, as in any pod."""
     if given := environ.get("POD_IP"):
         return given

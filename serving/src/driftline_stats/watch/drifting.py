@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from driftline_stats.drift.budget import condition_rows
-from driftline_stats.drift.detector import Window, checked_rows
-from driftline_stats.drift.profile import Counts, Profile
+from driftline_stats.drift.detector import Window
 from driftline_stats.drift.report import Seen
 from driftline_stats.state import State
 from driftline_stats.watch.evidence import Inflation, Ratios, Recursion, ratios_of
@@ -19,7 +17,7 @@ from driftline_stats.watch.look import Look
 from driftline_stats.watch.moves import Move, moves_of
 from driftline_stats.watch.packing import counts_of, packed_counts
 from driftline_stats.watch.plan import WatchPlan
-from driftline_stats.watch.tables import KEPT, Tables, tables_of
+from driftline_stats.watch.tables import Basis, Tables, tables_of, whole_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 QUIET_ROWS = 9_000
 #: And below this, in any case.
 _QUIET_MOST = math.log(0.01)
+DAY_SECONDS = 86_400.0
 #: After so many rows figures are made of newer ones alone.
 FIGURE_ROWS = 20_000
 #: Figures are made anew after so many times the rows that they were made of.
@@ -104,9 +103,12 @@ class Drifting(State):
 
     def tables(self, plan: WatchPlan) -> Tables:
         """Return the tables of what rows are compared with."""
-        if self.live:
-            return live_tables(plan.profile, plan.exclude, self.first.counts)
-        return tables_of(plan.profile, plan.exclude)
+        return tables_of(self.basis(plan))
+
+    def basis(self, plan: WatchPlan) -> Basis:
+        """Return what rows are compared with."""
+        live = self.first.counts if self.live else ""
+        return Basis(profile=plan.profile, exclude=plan.exclude, live=live)
 
     def update(self, plan: WatchPlan, look: Look) -> Self:
         """Return it after a look; one without rows only lets time pass.
@@ -116,7 +118,7 @@ class Drifting(State):
         """
         tables = self.tables(plan)
         window = tables.window(look.counts)
-        rows = checked_rows(tables.detector, window)
+        rows = look.counts.rows
         seen = Moment(rows=self.seen.rows + rows, seconds=self.seen.seconds + look.seconds)
         waited = self.waited + look.seconds
         if not rows:
@@ -129,10 +131,10 @@ class Drifting(State):
             inflation=self.inflation.add(tables, window, rows),
         )
         if plan.trained and not self.live:
-            after = replace(after, first=after.first.add(window.counts, rows, plan.first))
+            after = replace(after, first=after.first.add(window, rows, plan.first))
         return after._turned(plan, self.first.rejected)._accepted(plan)  # noqa: SLF001 - its own
 
-    def _decided(self, plan: WatchPlan, window: Window, share: float) -> Self:
+    def _decided(self, plan: WatchPlan, window: Ints, share: float) -> Self:
         """Return it after the evidence of a window, if rows can be evidence yet."""
         tables = self.tables(plan)
         deff = self.inflation.before(tables)
@@ -150,7 +152,7 @@ class Drifting(State):
         return after._moved(window, share / ratios.rows)  # noqa: SLF001 - its own
 
     def _acting(
-        self, plan: WatchPlan, window: Window, ratios: Ratios, share: float
+        self, plan: WatchPlan, window: Ints, ratios: Ratios, share: float
     ) -> Condition | None:
         if self.condition is None or self.condition.material:
             return self.condition
@@ -160,15 +162,15 @@ class Drifting(State):
         acting = self.condition.acting.update(tables, own, share)
         return replace(self.condition, acting=acting, material=acting.alarmed)
 
-    def _moved(self, window: Window, share_of_row: float) -> Self:
+    def _moved(self, window: Ints, share_of_row: float) -> Self:
         """Return it with the counts since evidence was quiet; quiet evidence has none."""
         bar = min(math.log(QUIET_ROWS * share_of_row), _QUIET_MOST)
         if self.condition is None and self.recursion.log_evidence <= bar:
             return replace(self, moving="")
-        before = counts_of(self.moving, window.counts.size) if self.moving else 0
+        before = counts_of(self.moving, window.size) if self.moving else 0
         if self.condition is not None and self.condition.rows >= FIGURE_ROWS:
             before = 0
-        return replace(self, moving=packed_counts(window.counts + before))
+        return replace(self, moving=packed_counts(window + before))
 
     def _turned(self, plan: WatchPlan, was_skewed: bool) -> Self:
         """Return it with the condition raised, renewed, cleared, or as it was."""
@@ -199,18 +201,18 @@ class Drifting(State):
     def _told(self, plan: WatchPlan, condition: Condition, counts: Ints) -> Condition:
         """Return a condition with figures of these rows, unless it has some that are as good."""
         tables = self.tables(plan)
-        window = Window(counts=counts)
-        rows = checked_rows(tables.detector, window)
+        rows = tables.rows(counts)
         if condition.moves and condition.rows <= rows < _AGAIN * condition.rows:
             return condition
         deff = self.inflation.before(tables)
+        whole = whole_of(self.basis(plan))
         seen = Seen(
-            plan=tables.detector,
-            windows=(window,),
-            deff=tables.detector.deff if deff is None else deff,
+            plan=whole.detector,
+            windows=(Window(counts=counts),),
+            deff=tables.facts.deff if deff is None else deff,
             tolerance=tables.tolerated(plan),
         )
-        return replace(condition, moves=moves_of(tables, seen, plan.units), rows=rows)
+        return replace(condition, moves=moves_of(whole, seen, plan.units), rows=rows)
 
     def _accepted(self, plan: WatchPlan) -> Self:
         """Return it with the first rows as the reference, once all are there and accepted."""
@@ -220,22 +222,11 @@ class Drifting(State):
             live=True, seen=self.seen, base=self.seen.rows, first=self.first, quiet=self.seen
         )
 
+    def budget(self, plan: WatchPlan) -> float:
+        """Return the rows between two false alarms, at the traffic measured so far."""
+        seconds = self.seen.seconds
+        return plan.budget(self.seen.rows / seconds * DAY_SECONDS if seconds else 0.0)
+
     def clear_after(self, plan: WatchPlan) -> int:
         """Return the rows without another alarm after which a condition clears."""
-        return condition_rows(self.tables(plan).delay)
-
-
-@lru_cache(maxsize=KEPT)
-def live_tables(profile: str, exclude: tuple[str, ...], counts: str) -> Tables:
-    """Return the tables of first live rows, counted by a profile's plan.
-
-    Raises:
-        StateError: the counts are damaged, or of other bins.
-    """
-    trained = tables_of(profile, exclude)
-    values = counts_of(counts, trained.bins)
-    plan = trained.profile.plan
-    # Every channel has all rows; the first one's bins end where the second's begin.
-    rows = int(values[: plan.sizes[0]].sum())
-    live = Profile(plan=plan, reference=Counts(plan=plan.digest, rows=rows, values=values))
-    return replace(Tables.of(live, ()), whole=trained.whole, kept=trained.kept)
+        return condition_rows(self.tables(plan).delay(self.budget(plan)))

@@ -2,8 +2,8 @@
 
 The recursion, its null hypothesis and what is guaranteed are those of `drift.detector`; the share
 of the budget that a look uses up is that of `WatchPlan.share`. What differs is how it is kept:
-logarithms of R as float32 (a look's rounding is below a ten-thousandth), the inflation meter only
-until it is complete, and no tables, which watches of one profile share.
+logarithms of R rounded down to float16, the inflation meter only until it is complete, and no
+tables, which watches of one profile share.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from driftline_stats.drift.detector import Window, checked_rows
 from driftline_stats.drift.inflation import WARN_ABOVE, InflationMeter, Moments, standardised
 from driftline_stats.shiryaev_roberts import ShiryaevRoberts
 from driftline_stats.state import State
-from driftline_stats.watch.packing import floats_of, packed_floats
+from driftline_stats.watch.packing import floats_of, logs_of, packed_floats, packed_logs
 from driftline_stats.watch.tables import Tables
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _PARTS = 5
 
@@ -92,7 +92,7 @@ class Inflation(State):
 
     def before(self, tables: Tables) -> Floats | None:
         """Return the inflation that evidence is to be divided by; None: rows must tell first."""
-        trusted = tables.detector.reference.ordered
+        trusted = tables.facts.ordered
         if self.meter is None:
             live = floats_of(self.found, (tables.directions,))
         else:
@@ -100,19 +100,17 @@ class Inflation(State):
             if not (trusted or meter.enough):
                 return None
             live = meter.allowed_for(trusted=trusted)
-        return np.maximum(tables.detector.deff, live)
+        return np.maximum(tables.facts.deff, live)
 
-    def add(self, tables: Tables, window: Window, rows: int) -> Self:
+    def add(self, tables: Tables, counts: Ints, rows: int) -> Self:
         """Return the inflation after a window."""
         if self.meter is None:
             return self
-        moments: Moments = standardised(
-            tables.detector.mixture.scores, window.counts, window.stratum
-        )
+        moments: Moments = standardised(tables.mixture.scores, counts)
         meter = self.meter.unpacked(tables.directions).add(moments, rows)
         if not meter.complete:
             return replace(self, meter=Meter.of(meter))
-        trusted = tables.detector.reference.ordered
+        trusted = tables.facts.ordered
         return replace(self, meter=None, found=packed_floats(meter.allowed_for(trusted=trusted)))
 
     def dependent(self, tables: Tables) -> tuple[tuple[str, float], ...]:
@@ -121,7 +119,7 @@ class Inflation(State):
         if deff is None:
             return ()
         largest = dict[str, float]()
-        names = tables.detector.mixture.scores.names
+        names = tables.mixture.scores.names
         for at in np.flatnonzero(deff > WARN_ABOVE):
             channel = names[at][0]
             largest[channel] = max(largest.get(channel, 0.0), float(deff[at]))
@@ -137,15 +135,11 @@ class Ratios:
     rows: int
 
 
-def ratios_of(tables: Tables, window: Window, deff: Floats, tolerance: float | Floats) -> Ratios:
-    """Return ln L of every component for a window.
-
-    Raises:
-        BatchError: counts are negative or of other bins.
-    """
-    rows, mixture = checked_rows(tables.detector, window), tables.detector.mixture
-    constants = mixture.log_constants(tolerance, tables.detector.z, deff, window.stratum)
-    log = mixture.log_ratios(window.counts, constants, deff, window.stratum)
+def ratios_of(tables: Tables, counts: Ints, deff: Floats, tolerance: float | Floats) -> Ratios:
+    """Return ln L of every component for a window."""
+    rows, mixture = tables.rows(counts), tables.mixture
+    constants = mixture.log_constants(tolerance, tables.facts.z, deff)
+    log = mixture.log_ratios(counts, constants, deff)
     return Ratios(log=log, deff=deff, rows=rows)
 
 
@@ -154,7 +148,7 @@ class Recursion(State):
     """`ShiryaevRoberts`, packed.
 
     Attributes:
-        log_r: empty where all R are 0.
+        log_r: packed; empty where all R are 0, as after an alarm.
         log_evidence: natural logarithm of M; the bar is at 0.
         alarms: how many there have been.
     """
@@ -167,14 +161,14 @@ class Recursion(State):
 
     def update(self, tables: Tables, ratios: Ratios, share: float) -> Self:
         """Return the recursion after a window that uses up a share of the budget."""
-        mixture = tables.detector.mixture
+        mixture = tables.mixture
         before = ShiryaevRoberts.start(mixture.weight / mixture.weight.sum())
-        if self.log_r and not self.alarmed:
-            before = replace(before, log_r=floats_of(self.log_r, (tables.components,)))
+        if self.log_r:
+            before = replace(before, log_r=logs_of(self.log_r, tables.components))
         after = before.update(ratios.log, share=share)
         return replace(
             self,
-            log_r=packed_floats(after.log_r),
+            log_r="" if after.alarmed else packed_logs(after.log_r),
             log_evidence=after.log_evidence,
             alarms=self.alarms + after.alarmed,
         )

@@ -16,8 +16,9 @@ from driftline_stats.watch.plan import WatchPlan
 
 #: What is kept of the names that have faults.
 MOST_NAMES = 16
-#: Kinds that say something about the monitor, and not about the data.
-NOT_OF_THE_DATA = ("omitted",)
+#: Kinds that are not judged here: what the tap left out says nothing about the data, and what is no
+#: number has a bin of its own, whose share in the reference the detector of drift knows.
+NOT_JUDGED = ("omitted", "not_a_number")
 #: Odds of a fault, as multiples of what is tolerated.
 _ODDS = (2.0, 8.0, 64.0)
 
@@ -78,12 +79,12 @@ class FaultWatch(State):
             f"{name}: {kind.replace('_', ' ')}": count
             for name, kinds in sorted(faults.items())
             for kind, count in sorted(kinds.items())
-            if count and kind not in NOT_OF_THE_DATA
+            if count and kind not in NOT_JUDGED
         }
         faulty, waited = max(found.values(), default=0), self.waited + seconds
         rows = max(inferences, faulty)
         if not rows:
-            return replace(self, waited=waited, since=self.since + seconds)
+            return replace(self, waited=waited, since=self.since + seconds if self.by else 0.0)
         share = plan.share("faults", rows, waited)
         budget = rows / share if share else math.inf
         detector = replace(self.detector, budget=budget).update(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from driftline_stats.state import State
 from driftline_stats.watch.evidence import Ratios
-from driftline_stats.watch.packing import counts_of, floats_of, packed_counts, packed_floats
+from driftline_stats.watch.packing import counts_of, logs_of, packed_counts, packed_logs
 from driftline_stats.watch.plan import WatchPlan
 from driftline_stats.watch.tables import Tables
 
@@ -60,10 +60,10 @@ class FirstRows(State):
         """Return them after more evidence; beyond the first rows nothing changes."""
         if self.decided(plan):
             return self
-        mixture = tables.detector.mixture
+        mixture = tables.mixture
         products = ratios.log
         if self.products:
-            products = products + floats_of(self.products, (tables.components,))
+            products = products + logs_of(self.products, tables.components)
         top = float(products.max())
         log = top + math.log(float(mixture.weight @ np.exp(products - top)))
         used = self.used + ratios.rows
@@ -71,7 +71,7 @@ class FirstRows(State):
         over = rejected or used >= plan.first
         return replace(
             self,
-            products="" if over else packed_floats(products),
+            products="" if over else packed_logs(products),
             used=used,
             log_evidence=log,
             rejected=rejected,

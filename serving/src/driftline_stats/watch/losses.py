@@ -1,8 +1,8 @@
 """Labels: whether the risk rose above what the first labels of the revision had.
 
 The reference is the risk of the first labels, known better as they come (after 1,000, 2,000, ...
-labels, while nothing is raised), and then frozen. Its upper end is Wilson's (1927) at two standard
-errors: for losses between 0 and 1 their variance is at most that of zeros and ones. The detector is
+labels, while nothing is raised), and then frozen. Its upper end is Wilson's (1927) of 95 %, by
+which errors vary at least as much as other losses between 0 and 1 of the same mean. The detector is
 `risk.detector.RiskDetector`; see there for the null hypothesis and what is guaranteed.
 
 When it is wrong: where labels of errors come sooner than others, or the first labels are of easier
@@ -30,7 +30,7 @@ FEWEST_LABELS = 1_000
 TOLERATED = 0.05
 #: The mean loss that is told is of about so many labels.
 RECENT = 5_000
-_Z = 2.0
+_Z = 1.645
 _LONGEST_WAIT = 86_400.0
 
 
@@ -159,10 +159,10 @@ class Losses(State):
 
 
 def upper_end(mean: Mean) -> float:
-    """Return the upper end of Wilson's interval at two standard errors, for losses in [0, 1].
+    """Return Wilson's one-sided upper end of 95 %, for losses in [0, 1].
 
     >>> round(upper_end(Mean(rows=1_000, total=56.0)), 4), round(upper_end(Mean(rows=1_000)), 4)
-    (0.0724, 0.004)
+    (0.0692, 0.0027)
     """
     n, p = mean.rows, mean.value
     centre = p + _Z**2 / (2 * n)

@@ -13,7 +13,7 @@ from driftline_stats.drift.kind import Change, Kind, Observed, changes_of
 from driftline_stats.drift.report import ChannelMove, DriftReport, Seen, report_of
 from driftline_stats.drift.tilts import law
 from driftline_stats.state import State
-from driftline_stats.watch.tables import Tables
+from driftline_stats.watch.tables import Whole
 
 #: So many are told, those with most evidence.
 MOST_MOVES = 10
@@ -52,20 +52,20 @@ class Move(State):
     message: str
 
 
-def moves_of(tables: Tables, seen: Seen, units: Mapping[str, str]) -> tuple[Move, ...]:
+def moves_of(whole: Whole, seen: Seen, units: Mapping[str, str]) -> tuple[Move, ...]:
     """Return what moved in the rows of an alarm: at least the channel with most evidence.
 
     Args:
-        tables: of the reference.
+        whole: the reference.
         seen: counts of the rows, inflation and tolerances.
         units: of features.
     """
-    report = report_of(tables.profile, seen)
+    report = report_of(whole.profile, seen)
     found = report.moved or report.channels[:1]
     chosen = tuple(_named_first(found))[:MOST_MOVES]
     kinds = _kinds_of(DriftReport(rows=report.rows, channels=chosen, dependent=()))
-    channels = {each.name: each for each in tables.profile.channels}
-    scores = tables.detector.mixture.scores
+    channels = {each.name: each for each in whole.profile.channels}
+    scores = whole.detector.mixture.scores
     means = standardised(scores, seen.counts).mean.tolist()
     live = _Live(seen.counts, units, dict(zip(scores.names, means, strict=True)))
     return tuple(_told(each, channels[each.name], kinds[each.name], live) for each in chosen)

@@ -19,7 +19,6 @@ from driftline_stats.watch.plan import WatchPlan
 FEWEST_ROWS = 1_000
 #: By so much the estimated loss must have grown to be called a loss.
 LOSS_THAT_COUNTS = 0.02
-DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +155,7 @@ def found(seen: Seen) -> Findings:
     """Return all that is found."""
     drifting, condition, reason = seen.drifting, seen.drifting.condition, reason_of(seen)
     recommendation = recommended(seen, reason)
-    per_day = drifting.seen.rows / drifting.seen.seconds * DAY if drifting.seen.seconds else 0.0
+    budget = drifting.budget(seen.plan)
     return Findings(
         reason=reason,
         question=seen.question,
@@ -168,8 +167,8 @@ def found(seen: Seen) -> Findings:
         since_rows=None if condition is None else drifting.seen.rows - condition.since.rows,
         since_seconds=told.seconds_since(seen, reason),
         evidence=_evidence(seen, reason),
-        budget=seen.plan.budget(per_day),
-        delay=drifting.tables(seen.plan).delay,
+        budget=budget,
+        delay=drifting.tables(seen.plan).delay(budget),
         material=condition is not None and condition.material,
         features=() if condition is None else condition.moves,
         faults=seen.faults.message if seen.faults.raised else "",

@@ -1,7 +1,6 @@
 """The Open Inference Protocol v2 over HTTP: paths to what the service can do."""
 
 import logging
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +18,7 @@ from driftline_serving.server.http.messages import (
     as_json,
     header_lines,
 )
+from driftline_serving.server.packing import WBITS, unpacked
 from driftline_serving.server.provenance import log_context, passed_on
 from driftline_serving.server.request import LARGE, Answered, InferRequest
 from driftline_serving.server.service import InferenceService
@@ -28,7 +28,6 @@ JSON_LENGTH_HEADER: Final = "inference-header-content-length"
 RETRY_AFTER: Final = {"retry-after": "1"}
 #: Of a length that nobody sends.
 _DIGITS: Final = 18
-_WBITS: Final = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 log = logging.getLogger(__name__)
 
@@ -138,10 +137,10 @@ class Routes:
         coding = encoding.strip().lower()
         if coding == "identity":
             return None
-        wbits = _WBITS.get(coding)
+        wbits = WBITS.get(coding)
         if wbits is None:
             raise RequestError(f"content-encoding is {coding}; gzip and deflate are taken", 415)
-        return lambda packed: _unpacked(packed, wbits, self._body_bytes)
+        return lambda packed: unpacked(packed, wbits, self._body_bytes)
 
     def _ready(self) -> Response:
         ready = self.service.is_ready
@@ -244,23 +243,3 @@ def _json_length(value: str) -> int:
             f"Inference-Header-Content-Length must be a number of bytes, got {value[:40]!r}"
         )
     return int(value)
-
-
-def _unpacked(packed: bytes, wbits: int, most: int) -> bytes:
-    """Undo gzip or deflate.
-
-    Raises:
-        RequestError: it is not that, ends early, or unpacks to more than `most` bytes.
-    """
-    reader = zlib.decompressobj(wbits)
-    try:
-        content = reader.decompress(packed, most)
-    except zlib.error as error:
-        raise RequestError(f"the body cannot be unpacked: {error}") from error
-    if reader.unconsumed_tail:
-        raise RequestError(f"the body unpacks to more than {most} bytes", 413)
-    if not reader.eof:
-        raise RequestError("the packed body ends early")
-    if reader.unused_data:
-        raise RequestError("there is more after the packed body")
-    return content
