@@ -70,6 +70,17 @@ def test_says_drift_where_rows_changed_after_the_first_ones() -> None:
     assert found.since_seconds == pytest.approx(15 * MINUTE, abs=7 * MINUTE)
 
 
+def test_a_change_during_the_first_rows_is_drift_and_no_skew() -> None:
+    watch = watched(started(first=10_000), usual, 30)
+
+    def far(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        return older(rng, rows, by=15.0)
+
+    found = watched(watch, far, 3, 500, seed=5).findings()
+    assert (found.reason, found.question) == (Reason.COVARIATE_DRIFT, Question.DRIFT)
+    assert found.since_rows == 1_500
+
+
 def test_never_speaks_of_training_where_the_baseline_was_learned() -> None:
     watch = watched(started(trained=False), older, 10)
     found = watch.findings()

@@ -27,6 +27,8 @@ QUIET_ROWS = 9_000
 #: And below this, in any case.
 _QUIET_MOST = math.log(0.01)
 DAY_SECONDS = 86_400.0
+#: After so many quiet rows an alarm is about a change, and not about what was there from the first.
+SETTLED_ROWS = 1_000
 #: After so many rows figures are made of newer ones alone.
 FIGURE_ROWS = 20_000
 #: Figures are made anew after so many times the rows that they were made of.
@@ -181,7 +183,7 @@ class Drifting(State):
         if not self.moving:
             now = replace(now, quiet=self.seen)
         found = self.condition
-        if self.first.rejected and not was_skewed and found is None and not self.live:
+        if self.first.rejected and not was_skewed and found is None and not self._changed_lately:
             found = Condition(
                 since=Moment(),
                 alarmed_at=self.seen.rows,
@@ -200,6 +202,11 @@ class Drifting(State):
         if found is not None and self.seen.rows - found.alarmed_at >= self.clear_after(plan):
             return replace(now, condition=None, moving="", quiet=self.seen)
         return now
+
+    @property
+    def _changed_lately(self) -> bool:
+        """Whether there was an alarm, and rows before the change looked like the reference."""
+        return self.recursion.alarmed and self.quiet.rows >= SETTLED_ROWS
 
     def _told(self, plan: WatchPlan, condition: Condition, counts: Ints) -> Condition:
         """Return a condition with figures of these rows, unless it has some that are as good."""
