@@ -18,8 +18,8 @@ from e2e.bench.serving.running import Cpus, pinned
 #: Inferences a second; 0: as many as are taken.
 RATES: Final = (1_000, 10_000, 0)
 _WARM_RATE, _WARM_SECONDS = 2_000, 1.0
-#: Of the payload logger's CPU for one inference, both ends counted.
-CPU_BAR: Final = 0.5
+#: Of the payload logger's CPU for one inference, both ends counted, at each rate.
+CPU_BARS: Final = {1_000: 1.0, 10_000: 0.5, 0: 0.25}
 MEMORY_BAR_MB: Final = 200.0
 
 Tell = Callable[[str], None]
@@ -129,7 +129,7 @@ def figures(found: dict[tuple[str, int], list[Cost]]) -> Iterator[Figure]:
             what=f"{_named(rate)}: CPU for an inference, both ends / {LOGGER}",
             value=statistics.median(ratios),
             unit="x",
-            bar=CPU_BAR,
+            bar=CPU_BARS[rate],
             note=f"runs: {', '.join(map(number, ratios))}",
         )
     yield Figure(
