@@ -76,6 +76,14 @@ class Kubectl:
         items: list[Object] = json.loads(out)["items"]
         return items
 
+    def list_everywhere(self, kind: str, labels: Mapping[str, str]) -> Sequence[Object]:
+        """Return all objects of a kind in all namespaces, by labels."""
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        found: Sequence[Object] = json.loads(
+            self.run("get", kind, "-A", "-o", "json", "-l", selector)
+        )["items"]
+        return found
+
     def delete(self, namespace: str, kind: str, *names: str, wait: bool = True) -> None:
         """Delete objects; those that are gone already are fine."""
         flag = f"--wait={str(wait).lower()}"

@@ -111,7 +111,12 @@ def cluster_recipes(layout: Layout) -> tuple[Recipe, ...]:
 def project_recipes() -> tuple[Recipe, ...]:
     """Return Driftline's images, and those of what it is used with."""
     return (
-        _python_image("operator", ("operator",), "operator/src/driftline_operator"),
+        _python_image(
+            "operator",
+            ("operator",),
+            "operator/src/driftline_operator",
+            "serving/src/driftline_stats",
+        ),
         _python_image(
             "serving",
             ("serving", "compile"),

@@ -5,7 +5,7 @@ people: it carries the numbers, and says who must act next and what to do.
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     ROLLOUT_SUCCEEDED = "RolloutSucceeded"
+    DRIFT_FREE = "DriftFree"
 
 
 class Reason(StrEnum):
@@ -56,3 +57,36 @@ class Reason(StrEnum):
     # RolloutSucceeded
     PROMOTED = "Promoted"
     IN_PROGRESS = "InProgress"
+    # DriftFree
+    NO_DRIFT = "NoDrift"
+    DATA_INTEGRITY = "DataIntegrity"
+    COVARIATE_DRIFT = "CovariateDrift"
+    PREDICTION_DRIFT = "PredictionDrift"
+    CONCEPT_DRIFT = "ConceptDrift"
+    TRAINING_SERVING_SKEW = "TrainingServingSkew"
+    INSUFFICIENT_DATA = "InsufficientData"
+    BASELINE_MISSING = "BaselineMissing"
+    # Events of drift
+    DRIFT_DETECTED = "DriftDetected"
+    DRIFT_CLEARED = "DriftCleared"
+    BASELINE_LEARNED = "BaselineLearned"
+    BASELINE_ACCEPTED = "BaselineAccepted"
+    BASELINE_REFUSED = "BaselineRefused"
+
+
+#: Reasons with which `DriftFree` is False: the data differ.
+DRIFTED: Final = frozenset(
+    {
+        Reason.DATA_INTEGRITY,
+        Reason.COVARIATE_DRIFT,
+        Reason.PREDICTION_DRIFT,
+        Reason.CONCEPT_DRIFT,
+        Reason.TRAINING_SERVING_SKEW,
+    }
+)
+#: All reasons of `DriftFree`.
+DRIFT_REASONS: Final = DRIFTED | {
+    Reason.NO_DRIFT,
+    Reason.INSUFFICIENT_DATA,
+    Reason.BASELINE_MISSING,
+}

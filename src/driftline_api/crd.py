@@ -45,12 +45,14 @@ _NAME_RULES: Final = (
 )
 
 _READY = '.status.conditions[?(@.type=="Ready")].status'
+_DRIFT = '.status.conditions[?(@.type=="DriftFree")].reason'
 
 _MODEL_COLUMNS: Final = (
     {"name": "Ready", "type": "string", "jsonPath": _READY},
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "Revision", "type": "string", "jsonPath": ".status.stableRevision"},
     {"name": "Pods", "type": "integer", "jsonPath": ".status.readyReplicas"},
+    {"name": "Drift", "type": "string", "jsonPath": _DRIFT},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
     {"name": "Digest", "type": "string", "jsonPath": ".status.digest", "priority": 1},

@@ -5,11 +5,12 @@ known wrong from the Model alone is refused by the API server, with a message th
 write instead; the rest becomes a condition.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from driftline_api.base import ApiType, LocalObjectReference, Name
+from driftline_api.monitoring import Monitoring
 from driftline_api.pods import (
     Affinity,
     Arguments,
@@ -41,6 +42,7 @@ __all__ = [
     "ModelSignature",
     "ModelSpec",
     "ModelStatus",
+    "Monitoring",
     "Name",
     "OnnxRuntime",
     "RevisionStatus",
@@ -150,7 +152,12 @@ class ContainerPort(ApiType):
             "!has(self.grpc) || self.grpc != self.http",
             "give grpc a port of its own: http has this one",
             field=".grpc",
-        )
+        ),
+        Rule(
+            "(self.http < 8085 || self.http > 8088) && "
+            "(!has(self.grpc) || self.grpc < 8085 || self.grpc > 8088)",
+            "choose other ports: 8085 to 8088 are the monitor's, which is in the same pod",
+        ),
     )
 
     http: Annotated[int, Field(ge=1, le=65535), _INT32] = 8080
@@ -185,6 +192,11 @@ class ContainerRuntime(ApiType):
 
     ports: ContainerPort = ContainerPort()
     """Where the container listens."""
+
+    observe: Literal["Tap", "Proxy"] = "Tap"
+    """How the monitor gets to see inferences. `Tap`: the container tells of them over the Unix
+    socket /run/driftline/tap, and what it does not tell is not watched. `Proxy`: all requests
+    pass through a proxy in the pod, which tells of them."""
 
 
 class Runtime(ApiType):
@@ -319,6 +331,9 @@ class ModelSpec(ApiType):
 
     rollout: Rollout = Rollout()
     """How a new revision takes over."""
+
+    monitoring: Monitoring = Monitoring()
+    """How the data are watched. A change of it restarts no pod."""
 
     revision_history_limit: Annotated[int, Field(ge=0, le=20), _INT32] = 5
     """How many earlier revisions are kept to go back to."""

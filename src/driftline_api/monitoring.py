@@ -37,6 +37,16 @@ class Baseline(ApiType):
                 "write s3://bucket/path or https://host/path of a profile that "
                 "`driftline profile build` wrote",
             ),
+            Rule(
+                r"!self.matches('^[a-z0-9]+://[^/]*@')",
+                "take the user and the password out of the URI and put them into the Secret "
+                "that artifact.secretRef names",
+            ),
+            Rule(
+                r"!self.matches('[\\s\\x00-\\x1f#]')",
+                "write the URI without white space, control characters and '#'; "
+                "percent-encode them where they are part of the path",
+            ),
         ]
         | None
     ) = None

@@ -47,9 +47,18 @@ SIGNATURE_VARIABLE: Final = "DRIFTLINE_SIGNATURE"
 #: Bytes of that JSON. Linux takes 128 KiB in one variable, and the pod template is stored thrice.
 MOST_SIGNATURE_BYTES: Final = 64 * 1024
 
-#: Container, and the port of its pods, at which a monitor answers.
+#: Container, and the port of its pods, at which a monitor answers. The well-known servers of the
+#: protocol listen below it: MLServer has its metrics at 8082.
 MONITOR: Final = "monitor"
-MONITOR_PORT: Final = 8082
+MONITOR_PORT: Final = 8085
+#: Container, and ports, through which requests go to a server that cannot tell of inferences.
+PROXY: Final = "proxy"
+PROXY_PORT: Final = 8086
+PROXY_GRPC_PORT: Final = 8087
+PROXY_ADMIN_PORT: Final = 8088
+#: Directory and Unix socket in a pod, by which a server tells its monitor of inferences.
+TAP_DIR: Final = "/run/driftline"
+TAP_SOCKET: Final = f"{TAP_DIR}/tap"
 #: Beside `model.onnx`: what the training data looked like.
 PROFILE_FILE: Final = "driftline-profile.json"
 

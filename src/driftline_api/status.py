@@ -2,29 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from driftline_api.base import ApiType
 from driftline_api.conditions import ConditionStatus, ConditionType
+from driftline_api.drift import DriftStatus
 from driftline_api.schema import AS_SET, Extension, keyed_by
+from driftline_api.text import Count, Message, RevisionName, Time
 
-MESSAGE_LIMIT = 2048
-
-
-def _shortened(message: object) -> object:
-    """Cut a message that carries someone else's text, which may be of any length."""
-    if isinstance(message, str) and len(message) > MESSAGE_LIMIT:
-        return message[: MESSAGE_LIMIT - 1] + "…"
-    return message
-
-
-Message = Annotated[str, BeforeValidator(_shortened), Field(max_length=MESSAGE_LIMIT)]
-RevisionName = Annotated[str, Field(max_length=63)]
 Digest = Annotated[str, Field(max_length=71)]
 Uri = Annotated[str, Field(max_length=1024)]
-#: RFC 3339.
-Time = Annotated[str, Field(max_length=40), Extension({"format": "date-time"})]
-Count = Annotated[int, Field(ge=0, le=2_147_483_647), Extension({"format": "int32"})]
 Generation = Annotated[int, Field(ge=0), Extension({"format": "int64"})]
 
 
@@ -129,7 +116,7 @@ class ModelStatus(ApiType):
     """Where predictions are answered inside the cluster."""
 
     conditions: Annotated[list[Condition], Field(max_length=16), keyed_by("type")] = []
-    """Ready, Reconciling and Stalled as kstatus has them, and RolloutSucceeded."""
+    """Ready, Reconciling and Stalled as kstatus has them, RolloutSucceeded and DriftFree."""
 
     stable_revision: RevisionName | None = None
     """The revision that serves."""
@@ -157,3 +144,6 @@ class ModelStatus(ApiType):
 
     revisions: Annotated[list[RevisionStatus], Field(max_length=32), keyed_by("name")] = []
     """The revisions that are kept, newest first."""
+
+    drift: DriftStatus | None = None
+    """What is known of the data that the revision which serves is asked about."""

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 #: Said by the Python type, of no use to a reader of YAML.
 _NOISE = frozenset({"title", "$defs"})
+#: Defaults that say nothing.
+_BLANK: tuple[Any, ...] = (None, {}, [], "")
 
 
 def structural(model: type[BaseModel], *, defaults: bool = True) -> dict[str, Any]:
@@ -32,15 +34,23 @@ def _inline(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str
     merged = _alternatives_resolved(_reference_resolved(node, definitions))
     if "$ref" in merged:
         return _inline(merged, definitions)
+    for bound in ("minimum", "maximum"):
+        merged |= _exclusive(bound, merged)
     if "const" in merged:
         merged["enum"] = [merged.pop("const")]
-    if merged.get("default", ...) in (None, {}, [], ""):
+    if merged.get("default", ...) in _BLANK:
         del merged["default"]
     return {
         key: _children(key, merged[key], definitions)
         for key in sorted(merged, key=_place)
         if key not in _NOISE
     }
+
+
+def _exclusive(bound: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an exclusive bound as Kubernetes has it, which is JSON Schema's of 2013."""
+    name = f"exclusive{bound.capitalize()}"
+    return {bound: node[name], name: True} if name in node else {}
 
 
 def _place(keyword: str) -> tuple[int, str]:
@@ -73,9 +83,17 @@ def _children(key: str, value: Any, definitions: Mapping[str, Any]) -> Any:
         return {name: _inline(schema, definitions) for name, schema in value.items()}
     if key in ("items", "additionalProperties") and isinstance(value, Mapping):
         return _inline(value, definitions)
-    if key == "default" and isinstance(value, Mapping):
-        return {name: each for name, each in value.items() if each is not None}
+    if key == "default":
+        return _without_blanks(value)
     return " ".join(value.split()) if key == "description" else value
+
+
+def _without_blanks(value: Any) -> Any:
+    """Return a default without what it leaves open, however deep."""
+    if isinstance(value, Mapping):
+        known = {name: each for name, each in value.items() if each not in _BLANK}
+        return {name: _without_blanks(each) for name, each in known.items()}
+    return value
 
 
 def _without_defaults(node: Any) -> Any:

@@ -16,6 +16,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "priorityClassName": ("high",),
     "lastTransitionTime": ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.123456+02:00", "soon"),
     "targetSince": ("2026-01-01T00:00:00Z",),
+    "since": ("2026-01-01T00:00:00Z",),
+    "updated": ("2026-01-01T00:00:00Z",),
 }
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 _NAMES = st.sampled_from(["a", "fraud-1", "server", "fetcher", "cpu", "memory", "team"])
@@ -81,6 +83,11 @@ def _integer(schema: Mapping[str, Any], _name: str) -> st.SearchStrategy[Any]:
     return st.integers(low, high) | st.sampled_from([low, high, float(low), low - 1])
 
 
+def _number(schema: Mapping[str, Any], _name: str) -> st.SearchStrategy[Any]:
+    low, high = schema.get("minimum", -1e9), schema.get("maximum", 1e9)
+    return st.floats(low, high) | st.sampled_from([low, high, 1, low - 1])
+
+
 def _boolean(_schema: Mapping[str, Any], _name: str) -> st.SearchStrategy[Any]:
     return st.booleans()
 
@@ -90,5 +97,6 @@ _BY_TYPE: dict[str, Callable[[Mapping[str, Any], str], st.SearchStrategy[Any]]] 
     "array": _array,
     "string": _string,
     "integer": _integer,
+    "number": _number,
     "boolean": _boolean,
 }

@@ -51,6 +51,11 @@ def test_defaults_stand_in_what_is_stored(server: ApiServer) -> None:
         "artifact": {"uri": "s3://models/fraud/v3/model.onnx"},
         "replicas": 1,
         "rollout": {"progressDeadlineSeconds": 600},
+        "monitoring": {
+            "baseline": {"rows": 10_000},
+            "expectedFalseAlarmsPerYear": 1,
+            "tolerance": 0.1,
+        },
         "revisionHistoryLimit": 5,
     }
     assert "status" not in stored
@@ -100,7 +105,7 @@ def test_runtime_can_be_changed_by_server_side_apply(
 
     assert answer.status == 200, answer.message
     assert answer.body["spec"]["runtime"] == {
-        "container": {"image": "server:1", "ports": {"http": 8080}}
+        "container": {"image": "server:1", "ports": {"http": 8080}, "observe": "Tap"}
     }
 
 
@@ -136,7 +141,15 @@ def test_shown_in_columns(server: ApiServer) -> None:
                 "message": "2 of 2 pods are ready",
                 "observedGeneration": 1,
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }
+            },
+            {
+                "type": "DriftFree",
+                "status": "False",
+                "reason": "CovariateDrift",
+                "message": "age has moved",
+                "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            },
         ],
     }
     server.request("PATCH", f"{FRAUD}/status", {"status": status}, MERGE)
@@ -144,5 +157,6 @@ def test_shown_in_columns(server: ApiServer) -> None:
     table = server.table(FRAUD)
 
     shown = [column["name"] for column in table["columnDefinitions"] if not column["priority"]]
-    assert shown == ["Name", "Ready", "Phase", "Revision", "Pods", "Age"]
-    assert table["rows"][0]["cells"][:5] == ["fraud", "True", "Serving", "fraud-0123456789", 2]
+    assert shown == ["Name", "Ready", "Phase", "Revision", "Pods", "Drift", "Age"]
+    cells = ["fraud", "True", "Serving", "fraud-0123456789", 2, "CovariateDrift"]
+    assert table["rows"][0]["cells"][:6] == cells

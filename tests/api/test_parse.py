@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftline_api.model import ModelSpec, ModelStatus
-from driftline_api.status import MESSAGE_LIMIT, Condition
+from driftline_api.status import Condition
 from driftline_api.structural import structural
+from driftline_api.text import MESSAGE_LIMIT
 from tests.api.builders import GOOD_MODEL, merged
 from tests.api.from_schema import drawn_from
 from tests.conftest import ApiServer

@@ -13,6 +13,7 @@ from tests.conftest import ApiServer
 
 PLURALS = {"NetworkPolicy": "networkpolicies"}
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+MONITORING = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 RBAC = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
 
@@ -45,7 +46,7 @@ def test_every_object_is_taken_strictly(server: ApiServer, values: str) -> None:
     known = [
         found
         for found in rendered(values)
-        if found["kind"] not in {"ServiceMonitor", "PodMonitor", "CustomResourceDefinition"}
+        if found["kind"] not in {*MONITORING, "CustomResourceDefinition"}
     ]
     for manifest in known:
         path = f"{collection(manifest)}?dryRun=All&fieldValidation=Strict"

@@ -36,6 +36,8 @@ REFUSED = [
     ("networkPolicy: {apiServer: {ports: []}}", "/networkPolicy/apiServer/ports"),
     ("networkPolicy: {apiServer: {cidrs: [192.0.2.1]}}", "/networkPolicy/apiServer/cidrs/0"),
     ("metrics: {serviceMonitor: {interval: often}}", "/metrics/serviceMonitor/interval"),
+    ("metrics: {prometheusRule: {runbooks: docs}}", "/metrics/prometheusRule/runbooks"),
+    ("metrics: {dashboard: {labels: {a: 1}}}", "/metrics/dashboard/labels/a"),
     ("commonLabels: {a: null, b: 2}", "/commonLabels/b"),
     ("serviceAccount: {create: false}", "serviceAccount.name is needed"),
 ]

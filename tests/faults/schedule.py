@@ -14,8 +14,8 @@ from driftline_api.names import MODEL, ROUTER
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Controller
 from driftline_operator.core.plan import Key, ObjectRef
+from driftline_operator.model.containers import Images
 from driftline_operator.model.controller import ModelController
-from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.keys import keys_ref

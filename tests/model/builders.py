@@ -9,6 +9,7 @@ from driftline_api.model import ModelSpec, ModelStatus
 from driftline_operator.core.plan import ObjectRef
 from driftline_operator.model.canonical import short_hash
 from driftline_operator.model.children import resolver_name
+from driftline_operator.model.containers import Images
 from driftline_operator.model.observed import (
     Child,
     ContainerView,
@@ -22,7 +23,7 @@ from driftline_operator.model.observed import (
     Workload,
 )
 from driftline_operator.model.revision import artifact_hash
-from driftline_operator.model.template import Images, placement
+from driftline_operator.model.template import placement
 from driftline_operator.router.traffic import RouterView
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -13,8 +13,8 @@ import yaml
 from driftline_api.model import ModelSpec, ModelStatus, Share, Traffic
 from driftline_operator.core.kinds import KINDS
 from driftline_operator.core.plan import Manifest, ObjectRef
+from driftline_operator.model.containers import Images
 from driftline_operator.model.plan import plan_model
-from driftline_operator.model.template import Images
 from driftline_operator.router.traffic import RouterView, traffic_hash
 from tests.conftest import ApiServer
 from tests.model.builders import NOW, a_subject, a_workload, observed
@@ -25,6 +25,8 @@ IMAGES = Images(
     serving="registry.example.com/driftline-serving:1.0",
     pull_policy="Always",
     pull_secrets=("mirror",),
+    monitor={"requests": {"cpu": "1m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+    proxy={"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}},
 )
 _WITH_PODS = {"Deployment", "Job"}
 PLURALS = {each.kind: each.plural for each in KINDS.values()}

@@ -6,9 +6,10 @@ import pytest
 
 from driftline_api.model import ModelSpec
 from driftline_api.names import MODEL, REVISION
+from driftline_operator.model.containers import Identity
 from driftline_operator.model.merge import merged
 from driftline_operator.model.observed import Pinned
-from driftline_operator.model.template import Identity, render_server_template
+from driftline_operator.model.template import render_server_template
 from tests.model.builders import DIGEST, IMAGES, a_spec
 
 CASES: dict[str, tuple[Any, Any, Any]] = {

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from driftline_api.model import ModelSpec
 from driftline_operator.model.canonical import canonical, short_hash
 from driftline_operator.model.children import render_controller_revision
+from driftline_operator.model.containers import Images
 from driftline_operator.model.gather import parse_record
 from driftline_operator.model.observed import Pinned
 from driftline_operator.model.revision import (
@@ -19,7 +20,6 @@ from driftline_operator.model.revision import (
     plan_target,
     revision_name,
 )
-from driftline_operator.model.template import Images
 from tests.model.builders import DIGEST, IMAGES, OTHER_DIGEST, a_record, a_spec, a_subject, observed
 
 PINNED = Pinned(uri="s3://models/iris.onnx", digest=DIGEST, secret="models-s3")
@@ -142,7 +142,7 @@ def test_a_new_revision_says_where_it_serves(
     spec = ModelSpec.model_validate(a_spec(runtime=runtime))
     made = plan_target(observed(a_subject()), spec, PINNED, IMAGES)
     assert (made.port, made.grpc_port) == ports
-    (server,) = made.template["spec"]["containers"]
+    server, *_ = made.template["spec"]["containers"]
     named_ports = {each["name"]: each["containerPort"] for each in server["ports"]}
     assert (named_ports["http"], named_ports.get("grpc")) == ports
     stored = render_controller_revision(a_subject(), made)

@@ -9,9 +9,10 @@ from driftline_api.model import ModelSpec
 from driftline_api.names import MOST_SIGNATURE_BYTES, SIGNATURE_VARIABLE
 from driftline_api.note import read_signature
 from driftline_api.signature import ModelSignature
+from driftline_operator.model.containers import Identity
 from driftline_operator.model.observed import Pinned
 from driftline_operator.model.refused_specs import spec_problem
-from driftline_operator.model.template import Identity, render_server_template
+from driftline_operator.model.template import render_server_template
 from tests.model.builders import DIGEST, IMAGES, a_spec
 
 FOREIGN = {"container": {"image": "team/server:1"}}
@@ -26,7 +27,7 @@ def environment(spec: ModelSpec) -> dict[str, str]:
     pinned = Pinned(uri="s3://models/iris.onnx", digest=DIGEST)
     identity = Identity(model="iris", revision="iris-1")
     template = render_server_template(spec, pinned, identity, IMAGES)
-    (server,) = template["spec"]["containers"]
+    server, *_ = template["spec"]["containers"]
     return {each["name"]: each["value"] for each in server["env"]}
 
 

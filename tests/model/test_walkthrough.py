@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from driftline_operator.model.template import Images
+from driftline_operator.model.containers import Images
 from tests.model.builders import IMAGES, OTHER_DIGEST, a_model
 from tests.model.invariants import INVARIANTS
 from tests.model.world import World, weights
@@ -144,7 +144,7 @@ def test_an_old_revision_is_drained_before_its_cluster_and_then_its_pods_go(
     serving.routers_turn()
     serving.reconcile()
     assert serving.names("Deployment") == [new]
-    assert serving.names("Service") == ["iris", new]
+    assert serving.names("Service") == sorted(["iris", "iris-monitors", new])
     assert serving.names("PodDisruptionBudget") == [new]
     assert old in serving.names("ControllerRevision")
 

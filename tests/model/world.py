@@ -17,8 +17,8 @@ from driftline_operator.core.kinds import KINDS
 from driftline_operator.core.plan import Key, Manifest, ObjectRef
 from driftline_operator.core.reconciler import Reconciler
 from driftline_operator.core.store import Store
+from driftline_operator.model.containers import Images
 from driftline_operator.model.controller import ModelController
-from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.manifests import LABELS, RouterConfig

@@ -292,4 +292,5 @@ def at(upstreams: Mapping[str, Upstream]) -> Locate:
     return lambda revision: Endpoint(
         host="127.0.0.1",
         port=upstreams[revision].port if revision in upstreams else nowhere,
+        monitor_port=upstreams[revision].port if revision in upstreams else nowhere,
     )

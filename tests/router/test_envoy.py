@@ -187,7 +187,7 @@ async def test_an_inference_call_is_stamped_over_what_the_client_sent(world: Wor
 
 
 async def test_what_is_no_inference_call_bears_no_stamp_and_counts_nowhere(world: World) -> None:
-    for method, path in [("GET", "/v2/models/iris"), ("POST", "/v2/models/iris/feedback")]:
+    for method, path in [("GET", "/v2/models/iris"), ("POST", "/v2/repository/index")]:
         async with world.http.request(
             method, world.url + path, headers={"driftline-epoch": "99"}
         ) as response:

@@ -116,6 +116,7 @@ def test_a_revision_may_listen_elsewhere() -> None:
         "a": ("a.team.svc.cluster.local.", 9000, 9000),
         "a/grpc": ("a.team.svc.cluster.local.", 9001, 9000),
         "b": ("b.team.svc.cluster.local.", 8080, 8080),
+        "m/monitors": ("m-monitors.team.svc.cluster.local.", 8085, 8085),
     }
 
 
@@ -126,7 +127,8 @@ def addresses(clusters: list[dict[str, Any]]) -> dict[str, tuple[str, int, int]]
         if "load_assignment" in each:
             ((server,),) = (e["lb_endpoints"] for e in each["load_assignment"]["endpoints"])
             address = server["endpoint"]["address"]["socket_address"]
-            checked = server["endpoint"]["health_check_config"]["port_value"]
+            elsewhere = server["endpoint"].get("health_check_config", {})
+            checked = elsewhere.get("port_value", address["port_value"])
             found[each["name"]] = (address["address"], address["port_value"], checked)
     return found
 
@@ -144,7 +146,7 @@ def test_the_stable_revision_says_whether_grpc_is_served(
     with_grpc: str, expected: set[str]
 ) -> None:
     wants = traffic("a", "b", stable="a", canary=("b", 20))
-    assert routed_to(wants, with_grpc) == {"a", "b/canary", *expected}
+    assert routed_to(wants, with_grpc) == {"a", "b/canary", "m/monitors", *expected}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_what_a_canary_lacks_falls_to_stable(with_grpc: str, members: list[str])
 def test_a_share_of_nothing_is_not_routed() -> None:
     wants = traffic("a", "b", stable="a", canary=("b", 100))
     assert [share.weight for share in wants.shares] == [0, 100]
-    assert routed_to(wants) == {"b/canary"}
+    assert routed_to(wants) == {"b/canary", "m/monitors"}
 
 
 @pytest.mark.parametrize(

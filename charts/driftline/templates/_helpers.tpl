@@ -82,6 +82,10 @@ test of the chart compares them with the kinds that the operator knows. */}}
 - apiGroups: [""]
   resources: [configmaps, services]
   verbs: [get, list, watch, create, patch, delete]
+# Drift state is written whole, over exactly what was read.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]

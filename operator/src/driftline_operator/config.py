@@ -20,6 +20,10 @@ class OperatorConfig:
         xds_port: where it answers routers; their Service always offers it at 8081.
         receipt_rotation_days: the age at which the newest key of receipts gets a successor.
         receipt_horizon_days: for how long after a prediction its receipt can be verified.
+        drift_poll_seconds: between two polls of a Model's monitors.
+        webhook_url: where CloudEvents go; empty where nobody wants any.
+        webhook_authorization: their header of that name; it is shown nowhere.
+        webhook_attempts: after which an event is given up.
     """
 
     pod_name: str
@@ -37,6 +41,10 @@ class OperatorConfig:
     xds_port: int = 8081
     receipt_rotation_days: int = 30
     receipt_horizon_days: int = 90
+    drift_poll_seconds: int = 60
+    webhook_url: str = ""
+    webhook_authorization: str = field(default="", repr=False)
+    webhook_attempts: int = 10
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -62,6 +70,10 @@ class OperatorConfig:
             xds_port=_count(environ, "DRIFTLINE_XDS_PORT", 8081),
             receipt_rotation_days=_count(environ, "DRIFTLINE_RECEIPT_ROTATION_DAYS", 30),
             receipt_horizon_days=_count(environ, "DRIFTLINE_RECEIPT_HORIZON_DAYS", 90),
+            drift_poll_seconds=_count(environ, "DRIFTLINE_DRIFT_POLL_SECONDS", 60),
+            webhook_url=_web(environ, "DRIFTLINE_WEBHOOK_URL"),
+            webhook_authorization=environ.get("DRIFTLINE_WEBHOOK_AUTHORIZATION", "").strip(),
+            webhook_attempts=_count(environ, "DRIFTLINE_WEBHOOK_ATTEMPTS", 10),
         )
 
 
@@ -82,6 +94,13 @@ def _count(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"{name} is {text!r}, not a number of 1 or more")
     return int(text)
+
+
+def _web(environ: Mapping[str, str], name: str) -> str:
+    url = environ.get(name, "").strip()
+    if url and not url.startswith(("https://", "http://")):
+        raise ConfigError(f"{name} is {url!r}: write https://host/path, or http://")
+    return url
 
 
 def _object(environ: Mapping[str, str], name: str) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ A receipt is base64url, without padding, of these bytes; integers are big-endian
     16      the prediction's id, a UUID of version 7, in which stands the time
     1       the number of predictions, at most 16
     8 each  the predicted class or score of the first rows, IEEE 754 binary64
-    16      the first half of HMAC-SHA256 over all of the above
+    16      keyed BLAKE2b-128 (RFC 7693) over all of the above
 
-The key of the HMAC is itself HMAC-SHA256 of `driftline-receipt` under the secret in the key file,
+Its key is itself HMAC-SHA256 of `driftline-receipt` under the secret in the key file,
 so that the same secret can sign other things.
 """
 
 import binascii
+import hashlib
 import hmac
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +88,7 @@ class Signer:
     """Signs with one key, for one revision."""
 
     def __init__(self, key: ReceiptKey, revision: str) -> None:
-        self._hmac = _keyed(key)
+        self._keyed = _keyed(key)
         self._start = _HEAD.pack(VERSION, key_bytes(key)) + _sized(revision.encode("ascii"))
 
     def sign(
@@ -110,16 +111,16 @@ class Signer:
                 _VALUES[len(values)].pack(len(values), *values),
             )
         )
-        mac = self._hmac.copy()
+        mac = self._keyed.copy()
         mac.update(signed)
-        return _encoded(signed + mac.digest()[:_MAC_BYTES])
+        return _encoded(signed + mac.digest())
 
 
 class Verifier:
     """Tells receipts of a namespace from anything else."""
 
     def __init__(self, keys: Iterable[ReceiptKey]) -> None:
-        self._keys: Mapping[bytes, tuple[str, hmac.HMAC]] = {
+        self._keys: Mapping[bytes, tuple[str, hashlib.blake2b]] = {
             key_bytes(key): (key.id, _keyed(key)) for key in keys
         }
 
@@ -146,7 +147,7 @@ class Verifier:
         key_id, keyed = known
         expected = keyed.copy()
         expected.update(signed)
-        if not hmac.compare_digest(expected.digest()[:_MAC_BYTES], mac):
+        if not hmac.compare_digest(expected.digest(), mac):
             raise ReceiptError("the receipt's signature is wrong")
         return _read(signed, key_id)
 
@@ -156,9 +157,9 @@ def verify(token: str, keys: Iterable[ReceiptKey]) -> Receipt:
     return Verifier(keys).verify(token)
 
 
-def _keyed(key: ReceiptKey) -> hmac.HMAC:
+def _keyed(key: ReceiptKey) -> hashlib.blake2b:
     derived = hmac.digest(key.secret, _PURPOSE, "sha256")
-    return hmac.new(derived, digestmod="sha256")
+    return hashlib.blake2b(key=derived, digest_size=_MAC_BYTES)
 
 
 @lru_cache(maxsize=64)

@@ -1,9 +1,9 @@
 """Whether the canary is slower: exceedances of frozen thresholds, each a rate."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -172,8 +172,70 @@ class LatencyBatch(State):
         )
 
 
+class SlotTest(Protocol):
+    """A test that is fed the rates of one slot after the other."""
+
+    @property
+    def log_evidence(self) -> float:
+        """Natural logarithm of the evidence."""
+
+    def update(self, batch: RateBatch) -> Self:
+        """Return the test after one more slot."""
+
+    def merge(self, other: Self) -> Self:
+        """Return the test after the slots of both."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyShift(State):
+class PerThreshold(State):
+    """What tests of latency have in common: one test of rates for each threshold.
+
+    Attributes:
+        thresholds: what was frozen.
+        tests: one for each threshold.
+    """
+
+    thresholds: Thresholds
+    tests: tuple[SlotTest, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a test that does not fit its thresholds.
+
+        Raises:
+            StateError: there is not one test for each threshold.
+        """
+        if len(self.tests) != len(self.thresholds.stable):
+            raise StateError(f"{len(self.tests)} tests of {len(self.thresholds.stable)} thresholds")
+
+    def update(self, batch: LatencyBatch) -> Self:
+        """Return the test after one more batch.
+
+        Raises:
+            BatchError: the batch has another number of thresholds.
+        """
+        slots = batch.at_each_of(self.thresholds)
+        tests = tuple(test.update(slot) for test, slot in zip(self.tests, slots, strict=True))
+        return replace(self, tests=tests)
+
+    def merge(self, other: Self) -> Self:
+        """Return the test after the batches of both.
+
+        Raises:
+            StateError: the other has other thresholds, or tests something else.
+        """
+        if other.thresholds != self.thresholds:
+            raise StateError(f"{self.KIND}s with different thresholds do not merge")
+        tests = tuple(a.merge(b) for a, b in zip(self.tests, other.tests, strict=True))
+        return replace(self, tests=tests)
+
+    @property
+    def log_evidences(self) -> tuple[float, ...]:
+        """Log evidence at each threshold, in their order."""
+        return tuple(test.log_evidence for test in self.tests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyShift(PerThreshold):
     r"""A test of whether the canary is slower than (1 + tau) times stable.
 
     At each of six thresholds t_j of stable, with canary's t'_j >= (1 + tau) t_j, an exceedance is
@@ -215,48 +277,12 @@ class LatencyShift(State):
     """
 
     KIND: ClassVar[str] = "latency-shift"
-    thresholds: Thresholds
     tests: tuple[RateRatio, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse a test that does not fit its thresholds.
-
-        Raises:
-            StateError: there is not one test for each threshold.
-        """
-        if len(self.tests) != len(self.thresholds.stable):
-            raise StateError(f"{len(self.tests)} tests of {len(self.thresholds.stable)} thresholds")
 
     @classmethod
     def start(cls, thresholds: Thresholds) -> Self:
         """Return the test before any batch."""
         return cls(thresholds=thresholds, tests=(RateRatio.above(1.0),) * len(thresholds.stable))
-
-    def update(self, batch: LatencyBatch) -> Self:
-        """Return the test after one more batch.
-
-        Raises:
-            BatchError: the batch has another number of thresholds.
-        """
-        slots = batch.at_each_of(self.thresholds)
-        tests = tuple(test.update(slot) for test, slot in zip(self.tests, slots, strict=True))
-        return type(self)(thresholds=self.thresholds, tests=tests)
-
-    def merge(self, other: Self) -> Self:
-        """Return the test after the batches of both.
-
-        Raises:
-            StateError: the other has other thresholds.
-        """
-        if other.thresholds != self.thresholds:
-            raise StateError("tests of latency with different thresholds do not merge")
-        tests = tuple(a.merge(b) for a, b in zip(self.tests, other.tests, strict=True))
-        return type(self)(thresholds=self.thresholds, tests=tests)
-
-    @property
-    def log_evidences(self) -> tuple[float, ...]:
-        """Log evidence at each threshold, in their order."""
-        return tuple(test.log_evidence for test in self.tests)
 
     @property
     def log_evidence(self) -> float:

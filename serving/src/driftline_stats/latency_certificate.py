@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from driftline_stats.certificates import FLOOR, Certificate
-from driftline_stats.errors import StateError
 from driftline_stats.evidence import Verdict, judged
-from driftline_stats.latency import LatencyBatch, Thresholds
-from driftline_stats.state import State
+from driftline_stats.latency import PerThreshold, Thresholds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyCertificate(State):
+class LatencyCertificate(PerThreshold):
     """A test that the canary exceeds some threshold r1 times as often as stable.
 
     Null hypothesis: at one threshold at least, in every slot, the canary exceeds it at least r1
@@ -30,6 +28,7 @@ class LatencyCertificate(State):
     Berger, "Multiparameter hypothesis testing and acceptance sampling" (Technometrics 1982).
 
     >>> from driftline_stats.histogram import LatencyHistogram
+    >>> from driftline_stats.latency import LatencyBatch
     >>> stable = LatencyHistogram.of(range(1, 10_001))
     >>> thresholds = Thresholds.of(stable)
     >>> test = LatencyCertificate.start(thresholds, ratio=1.5)
@@ -42,17 +41,7 @@ class LatencyCertificate(State):
     """
 
     KIND: ClassVar[str] = "latency-certificate"
-    thresholds: Thresholds
     tests: tuple[Certificate, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse a test that does not fit its thresholds.
-
-        Raises:
-            StateError: there is not one test for each threshold.
-        """
-        if len(self.tests) != len(self.thresholds.stable):
-            raise StateError(f"{len(self.tests)} tests of {len(self.thresholds.stable)} thresholds")
 
     @classmethod
     def start(cls, thresholds: Thresholds, *, ratio: float, floor: float = FLOOR) -> Self:
@@ -63,32 +52,6 @@ class LatencyCertificate(State):
         """
         test = Certificate.start(ratio=ratio, floor=floor)
         return cls(thresholds=thresholds, tests=(test,) * len(thresholds.stable))
-
-    def update(self, batch: LatencyBatch) -> Self:
-        """Return the test after one more batch.
-
-        Raises:
-            BatchError: the batch has another number of thresholds.
-        """
-        slots = batch.at_each_of(self.thresholds)
-        tests = tuple(test.update(slot) for test, slot in zip(self.tests, slots, strict=True))
-        return type(self)(thresholds=self.thresholds, tests=tests)
-
-    def merge(self, other: Self) -> Self:
-        """Return the test after the batches of both.
-
-        Raises:
-            StateError: the other has other thresholds, or certifies something else.
-        """
-        if other.thresholds != self.thresholds:
-            raise StateError("certificates of latency with different thresholds do not merge")
-        tests = tuple(a.merge(b) for a, b in zip(self.tests, other.tests, strict=True))
-        return type(self)(thresholds=self.thresholds, tests=tests)
-
-    @property
-    def log_evidences(self) -> tuple[float, ...]:
-        """Log evidence at each threshold, in their order."""
-        return tuple(test.log_evidence for test in self.tests)
 
     @property
     def log_evidence(self) -> float:

@@ -3,11 +3,13 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from driftline_api.monitor import LabelCohort
+from driftline_api.signature import ModelSignature, Prediction
 from driftline_serving.monitor.feedback.desk import FeedbackDesk
 from driftline_stats.risk.cbpe import Cbpe, Metric
 from tests.serving.feedback.builders import (
@@ -92,7 +94,7 @@ def test_rows_of_one_prediction_are_labelled_one_after_the_other() -> None:
         ({"label": ["bad", "bad", "ugly"]}, "none of the classes"),
     ],
 )
-def test_what_does_not_fit_the_rows_is_refused_whole(label: dict[str, object], told: str) -> None:
+def test_what_does_not_fit_the_rows_is_refused_whole(label: dict[str, Any], told: str) -> None:
     predicted = Server(classes()).predict(label=["bad", "good", "bad"])
     desk = a_desk(classes(), predicted)
     outcome = said(desk, id=predicted.id, **label)
@@ -146,7 +148,7 @@ def test_receipts_that_are_forged_foreign_or_of_another_prediction_are_invalid()
     of_a_stranger = Server(classes(), key=a_key(9)).predict(label=["bad"])
     desk = a_desk(classes(), one)
     forged = ("A" if one.receipt[-1] != "A" else "E").join((one.receipt[:-1], ""))
-    told = {
+    told: dict[str, dict[str, Any]] = {
         "signature is wrong": {"receipt": forged},
         "not known": {"receipt": of_a_stranger.receipt},
         "of revision wine-1a2b3c, and this is Model loans": {"receipt": of_wine.receipt},
@@ -257,12 +259,10 @@ def test_probabilities_are_counted_where_they_are_calibrated() -> None:
 
 
 def test_a_model_of_many_classes_has_its_loss_from_what_is_remembered() -> None:
-    signature = probabilities().model_copy(
-        update={
-            "prediction": probabilities().prediction.model_copy(  # type: ignore[union-attr]
-                update={"task": "multiclass", "classes": ["cat", "dog", "owl"]}
-            )
-        }
+    signature = ModelSignature(
+        prediction=Prediction(
+            task="multiclass", score="scores", calibrated=True, classes=["cat", "dog", "owl"]
+        )
     )
     server = Server(signature)
     one = server.predict(scores=[[0.5, 0.5 - math.exp(-2), math.exp(-2)]])
@@ -273,3 +273,11 @@ def test_a_model_of_many_classes_has_its_loss_from_what_is_remembered() -> None:
     # Its receipt has the class alone: the label is counted, its loss is not known.
     assert said(desk, receipt=two.receipt, label="owl").what == "accepted"
     assert (the_cohort(desk).labelled, the_cohort(desk).losses) == (2, [(40, 1)])
+
+
+def test_outputs_that_are_not_as_the_signature_says_are_known_by_their_receipts_alone() -> None:
+    strange = Server(None).predict(label=[[1.0, 2.0]], value=["much"], scores=["high"])
+    for signature in (classes(), values(), probabilities()):
+        desk = a_desk(signature)
+        desk.observe(frame_of(strange))
+        assert the_cohort(desk).rows == 1

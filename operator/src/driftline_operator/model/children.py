@@ -13,11 +13,16 @@ from driftline_api.names import (
     COMPONENT_ROUTER,
     MANAGED_BY,
     MANAGER,
+    MODEL,
+    MONITOR,
+    MONITOR_PORT,
+    monitors_service,
 )
 from driftline_operator.core.plan import Manifest
 from driftline_operator.model.annotations import INPUTS_HASH, REPLICAS
+from driftline_operator.model.containers import SERVER, Identity
 from driftline_operator.model.observed import Record, Subject
-from driftline_operator.model.template import Identity, common_labels, pod_labels
+from driftline_operator.model.template import common_labels, pod_labels
 
 #: A resolving Job gives up after this; longer than its own time-out, so that it can say why.
 RESOLVE_SECONDS: Final = 3_600
@@ -120,7 +125,11 @@ def render_deployment(
 
 
 def render_headless_service(model: Subject, record: Record) -> Manifest:
-    """Return the Service by whose name routers find a revision's pods."""
+    """Return the Service by whose name routers find a revision's pods.
+
+    All of them, ready or not: routers ask each server themselves. A pod whose monitor is dead is
+    not ready to Kubernetes, and serves as well as any.
+    """
     ports = {"http": record.port, "grpc": record.grpc_port}
     return {
         "apiVersion": "v1",
@@ -129,12 +138,36 @@ def render_headless_service(model: Subject, record: Record) -> Manifest:
         "spec": {
             "clusterIP": "None",
             "selector": _selector(model, record.name),
-            "publishNotReadyAddresses": False,
+            "publishNotReadyAddresses": True,
             "ports": [
                 {"name": name, "port": port, "targetPort": port}
                 for name, port in ports.items()
                 if port
             ],
+        },
+    }
+
+
+def render_monitors_service(model: Subject) -> Manifest:
+    """Return the Service by whose name routers and monitors find all monitors of a Model.
+
+    A pod that is not ready is among them: what it predicted, its monitor alone remembers.
+    """
+    name = monitors_service(model.name)
+    port = {"name": MONITOR, "port": MONITOR_PORT, "targetPort": MONITOR_PORT}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _meta(model, name, common_labels(model.name, COMPONENT_MODEL_SERVER)),
+        "spec": {
+            "clusterIP": "None",
+            "selector": {
+                MANAGED_BY: MANAGER,
+                COMPONENT: COMPONENT_MODEL_SERVER,
+                MODEL: model.name,
+            },
+            "publishNotReadyAddresses": True,
+            "ports": [port],
         },
     }
 
@@ -156,8 +189,9 @@ def render_service(model: Subject, port: int) -> Manifest:
 
 
 def render_autoscaler(model: Subject, revision: str, wanted: Autoscaling) -> Manifest:
-    """Return the autoscaler of the revision that serves."""
+    """Return the autoscaler of the revision that serves. It measures the server alone."""
     utilization = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization}
+    cpu = {"name": "cpu", "container": SERVER, "target": utilization}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -166,7 +200,7 @@ def render_autoscaler(model: Subject, revision: str, wanted: Autoscaling) -> Man
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision},
             "minReplicas": wanted.min_replicas,
             "maxReplicas": wanted.max_replicas,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilization}}],
+            "metrics": [{"type": "ContainerResource", "containerResource": cpu}],
         },
     }
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MODEL, ROUTER
 from driftline_operator.core.controller import Change, Snapshot
 from driftline_operator.core.plan import Key, Manifest, ObjectRef, Plan, Refusal
+from driftline_operator.model.containers import Images
 from driftline_operator.model.gather import gather
 from driftline_operator.model.observed import Observed
 from driftline_operator.model.plan import plan_model
-from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.observe import Observer, ready_routers
 from driftline_operator.router.traffic import RouterView, router_view

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from driftline_api.model import ModelSpec, Traffic
 from driftline_operator.model.clock import parsed
+from driftline_operator.model.containers import SERVER, Images
 from driftline_operator.model.health import Problem, Suspect, diagnose
 from driftline_operator.model.observed import Observed, Record
 from driftline_operator.model.refused_specs import spec_problem
@@ -13,7 +14,6 @@ from driftline_operator.model.resolve import Resolution, plan_resolution
 from driftline_operator.model.revision import plan_target
 from driftline_operator.model.rollout import Rollout, Scene, plan_rollout
 from driftline_operator.model.size import Roles, wanted_pods
-from driftline_operator.model.template import SERVER, Images
 from driftline_operator.router.traffic import traffic_hash
 
 

@@ -1,6 +1,7 @@
 """Builds what is decided upon from what the Store holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from driftline_operator.model.observed import (
     Child,
     Observed,
     Pinned,
+    PodView,
     Record,
     Run,
     Subject,
@@ -31,13 +33,14 @@ def gather(
     subject = parse_subject(model)
     labelled = snapshot.owned(subject.namespace, subject.name)
     owned = [each for each in labelled if _is_owned(each, subject.uid)]
-    pods = (parse_pod(each) for each in labelled if each["kind"] == "Pod")
+    found = (parse_pod(each) for each in labelled if each["kind"] == "Pod")
+    pods = tuple(pod for pod in found if pod)
     return Observed(
         model=subject,
         records=_sorted_records(owned),
-        workloads={w.revision: w for w in map(parse_workload, _of(owned, "Deployment"))},
+        workloads={w.revision: w for w in _workloads(owned, pods)},
         runs=tuple(parse_run(each) for each in _of(owned, "Job")),
-        pods=tuple(pod for pod in pods if pod),
+        pods=pods,
         children=tuple(parse_child(each) for each in owned),
         router=router,
         leftovers=frozenset(ObjectRef.of(e) for e in labelled if _is_leftover(e, subject)),
@@ -137,6 +140,14 @@ def parse_workload(manifest: Manifest) -> Workload:
         ready=status.get("readyReplicas", 0),
         refused=_true_condition(status, "ReplicaFailure").get("message", ""),
     )
+
+
+def _workloads(owned: Iterable[Manifest], pods: Sequence[PodView]) -> Iterator[Workload]:
+    """Yield the Deployments. Their own counts leave out pods whose monitor is dead."""
+    for manifest in _of(owned, "Deployment"):
+        told = parse_workload(manifest)
+        serving = sum(pod.ready and pod.revision == told.revision for pod in pods)
+        yield replace(told, ready=min(max(told.ready, serving), told.total))
 
 
 def parse_run(manifest: Manifest) -> Run:

@@ -12,9 +12,11 @@ from driftline_operator.model.children import (
     render_deployment,
     render_disruption_budget,
     render_headless_service,
+    render_monitors_service,
     render_service,
     wants_budget,
 )
+from driftline_operator.model.containers import Images
 from driftline_operator.model.decision import Decision, deadline_of, decide, hold
 from driftline_operator.model.events import plan_events
 from driftline_operator.model.health import Problem
@@ -22,7 +24,6 @@ from driftline_operator.model.observed import Observed, Record
 from driftline_operator.model.revision import kept_records
 from driftline_operator.model.size import Roles, replicas_of
 from driftline_operator.model.status import render_status, write_status
-from driftline_operator.model.template import Images
 
 #: Times in status are whole seconds: looking again a moment later finds them passed.
 ROUNDING = timedelta(seconds=1)
@@ -86,6 +87,8 @@ def _children(
             replicas = replicas_of(observed, spec, record.name, roles)
             deadline = spec.rollout.progress_deadline_seconds
             yield render_deployment(model, record, replicas, deadline)
+    if rollout.running:
+        yield render_monitors_service(model)
     if observed.router.port is not None:
         yield render_service(model, observed.router.port)
     yield from _helpers(observed, spec, decision)

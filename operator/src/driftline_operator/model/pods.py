@@ -1,10 +1,14 @@
-"""Reads pods: the only witnesses of why a revision does not get ready."""
+"""Reads pods: the only witnesses of why a revision does not get ready.
+
+What a monitor does is left out: a pod whose server is ready serves, and to call it out of
+service because nobody watches it would make of a small trouble a large one.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from driftline_api.names import REVISION
+from driftline_api.names import MONITOR, REVISION
 from driftline_operator.core.plan import Manifest
 from driftline_operator.model.clock import BEGINNING, parsed
 from driftline_operator.model.observed import ContainerView, Ended, PodView
@@ -17,16 +21,30 @@ def parse_pod(manifest: Manifest) -> PodView | None:
         return None
     owners = meta.get("ownerReferences") or ()
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
+    containers = _containers(status)
     return PodView(
         name=meta["name"],
         revision=(meta.get("labels") or {}).get(REVISION, ""),
         owner=next((each["uid"] for each in owners if each.get("controller")), ""),
         created=parsed(meta.get("creationTimestamp")) or BEGINNING,
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=conditions.get("Ready", {}).get("status") == "True" or _lacks_monitor(containers),
         finished=status.get("phase") in {"Succeeded", "Failed"},
         unschedulable=_unschedulable(conditions.get("PodScheduled", {})),
-        containers=_containers(status),
+        containers=tuple(each for each in containers if each.name != MONITOR),
     )
+
+
+def _lacks_monitor(containers: Sequence[ContainerView]) -> bool:
+    """Tell whether its monitor is all that a pod wants to be ready.
+
+    Kubernetes calls a pod ready only where every container is. Where the monitor is ready, what
+    else is against it counts: a node that is gone leaves its containers as they were.
+    """
+    others = [each for each in containers if each.name != MONITOR]
+    missed = len(others) < len(containers) and not any(
+        each.ready for each in containers if each.name == MONITOR
+    )
+    return missed and bool(others) and all(each.ready for each in others)
 
 
 def _unschedulable(scheduled: Mapping[str, Any]) -> str:

@@ -8,10 +8,10 @@ from driftline_api.keys import KEYS_SECRET
 from driftline_api.model import ModelSpec
 from driftline_api.names import MOST_SIGNATURE_BYTES
 from driftline_api.signature import mistakes
+from driftline_operator.model.containers import signature_text
 from driftline_operator.model.health import Problem
-from driftline_operator.model.template import signature_text
 
-_OUR_VOLUMES: Final = frozenset({"model", "tmp", "pvc", KEYS_SECRET})
+_OUR_VOLUMES: Final = frozenset({"model", "tmp", "pvc", "tap", KEYS_SECRET})
 _OUR_ENVIRONMENT: Final = "DRIFTLINE_"
 
 

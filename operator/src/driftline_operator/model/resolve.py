@@ -15,11 +15,12 @@ from driftline_api.model import ModelSpec
 from driftline_operator.core.plan import Manifest
 from driftline_operator.model.canonical import short_hash
 from driftline_operator.model.children import render_resolver, resolver_name
+from driftline_operator.model.containers import Images
 from driftline_operator.model.health import AT_ONCE, Problem, Suspect, diagnose
 from driftline_operator.model.observed import Observed, Pinned, PodView, Run
 from driftline_operator.model.pods import left_behind
 from driftline_operator.model.revision import artifact_hash
-from driftline_operator.model.template import Images, placement, render_resolver_template
+from driftline_operator.model.template import placement, render_resolver_template
 
 #: A Job that failed is tried anew after this: what was missing may be there by then.
 RETRY: Final = timedelta(minutes=5)

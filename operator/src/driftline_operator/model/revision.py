@@ -12,10 +12,9 @@ from typing import Any
 
 from driftline_api.model import Artifact, ModelSpec
 from driftline_operator.model.canonical import short_hash
+from driftline_operator.model.containers import Identity, Images
 from driftline_operator.model.observed import Observed, Pinned, Record
 from driftline_operator.model.template import (
-    Identity,
-    Images,
     grpc_port,
     http_port,
     render_server_template,

@@ -10,9 +10,10 @@ from driftline_operator.core.plan import ObjectRef, StatusWrite
 from driftline_operator.model.assess import Verdict, judge_ready, judge_reconciling, judge_rollout
 from driftline_operator.model.case import Case
 from driftline_operator.model.clock import written
+from driftline_operator.model.containers import Identity
 from driftline_operator.model.observed import Observed, Record, Subject
 from driftline_operator.model.stalls import find_stall
-from driftline_operator.model.template import Identity, pod_labels
+from driftline_operator.model.template import pod_labels
 from driftline_operator.model.works import find_work
 
 MOST_LISTED = 32

@@ -1,10 +1,9 @@
 """Renders pods: the fetcher, what serves, and how tightly both are held."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from driftline_api.keys import KEYS_SECRET
-from driftline_api.model import ContainerRuntime, ModelSignature, ModelSpec, OnnxRuntime
+from driftline_api.model import ContainerRuntime, ModelSpec, OnnxRuntime
 from driftline_api.names import (
     COMPONENT,
     COMPONENT_MODEL_SERVER,
@@ -12,18 +11,30 @@ from driftline_api.names import (
     MANAGED_BY,
     MANAGER,
     MODEL,
+    PROXY_GRPC_PORT,
+    PROXY_PORT,
     REVISION,
-    SIGNATURE_VARIABLE,
+    TAP_DIR,
+    TAP_SOCKET,
 )
-from driftline_operator.model.canonical import canonical
+from driftline_operator.model.containers import (
+    KEYS_DIR,
+    LEAVING,
+    MODEL_DIR,
+    SERVER,
+    START_SECONDS,
+    TMP,
+    Identity,
+    Images,
+    about,
+    access_to,
+    claim_of,
+    confined,
+)
 from driftline_operator.model.merge import merged
 from driftline_operator.model.observed import Pinned
+from driftline_operator.model.sidecars import is_proxied, sidecars
 
-MODEL_DIR: Final = "/mnt/model"
-PVC_DIR: Final = "/mnt/pvc"
-KEYS_DIR: Final = "/etc/driftline/keys"
-PVC_SCHEME: Final = "pvc://"
-SERVER: Final = "server"
 FETCHER: Final = "fetcher"
 RESOLVER: Final = "resolver"
 PORT: Final = 8080
@@ -32,32 +43,16 @@ GRPC_PORT: Final = 9000
 ADMIN_PORT: Final = 8081
 #: Distroless images know it as "nonroot"; any uid that is not root would do.
 USER: Final = 65_532
-#: A pod that ends keeps answering until routers have heard: DNS keeps an answer for up to 5 s
-#: (30 s in some clusters, where the routers' health checks and retries bridge the rest), and
-#: they ask every second.
-LEAVING_SECONDS: Final = 15
 #: Leaving, then the server's own drain (3 s) and the requests in flight (20 s), and some air.
 GRACE_SECONDS: Final = 60
-#: A model that loads for longer is taken to hang, and started again.
-START_SECONDS: Final = 1_800
 FETCH_SECONDS: Final = 3_300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Images:
-    """What a pod is made with by this operator. Never part of a revision's hash."""
-
-    serving: str
-    pull_policy: str = "IfNotPresent"
-    pull_secrets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Whose pod it is."""
-
-    model: str
-    revision: str
+#: Volumes of what serves and of what watches it. The keys are optional: a pod must start also where
+#: the Secret is not there yet. The tap holds nothing but a socket, which a full disk must not
+#: keep from being made.
+_SHARED: Final[tuple[dict[str, Any], ...]] = (
+    {"name": KEYS_SECRET, "secret": {"secretName": KEYS_SECRET, "optional": True}},
+    {"name": "tap", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+)
 
 
 def common_labels(model: str, component: str, revision: str = "") -> dict[str, str]:
@@ -84,8 +79,11 @@ def render_server_template(
         **_pod_fields(spec, images, pinned.uri),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "initContainers": [_fetcher(pinned, images)],
-        "volumes": [*_volumes(pinned.uri), *_keys_volume(spec)],
-        "containers": [_server(spec, pinned, identity, images)],
+        "volumes": [*_volumes(pinned.uri), *_SHARED],
+        "containers": [
+            _server(spec, pinned, identity, images),
+            *sidecars(spec, pinned, identity, images),
+        ],
     }
     template = merged({"metadata": {"labels": labels}, "spec": pod}, spec.pod_template or {})
     meta = template.get("metadata", {})
@@ -102,7 +100,7 @@ def render_resolver_template(spec: ModelSpec, model: str, images: Images) -> dic
         "spec": {
             **_pod_fields(spec, images, artifact.uri),
             "restartPolicy": "Never",
-            "containers": [_reader(RESOLVER, command, images, _source(artifact.uri, secret))],
+            "containers": [_reader(RESOLVER, command, images, access_to(artifact.uri, secret))],
         },
     }
 
@@ -155,42 +153,6 @@ def _volumes(uri: str) -> list[dict[str, Any]]:
     return volumes
 
 
-def _keys_volume(spec: ModelSpec) -> list[dict[str, Any]]:
-    """Return what our own server signs receipts with; a foreign one is not given it.
-
-    Optional: a pod must start also where the Secret is not there yet.
-    """
-    if spec.runtime.container:
-        return []
-    return [{"name": KEYS_SECRET, "secret": {"secretName": KEYS_SECRET, "optional": True}}]
-
-
-def claim_of(uri: str) -> str:
-    """Return the PersistentVolumeClaim that a URI names, empty for one that names none.
-
-    >>> claim_of("pvc://shared/models/iris.onnx")
-    'shared'
-    """
-    return uri.removeprefix(PVC_SCHEME).partition("/")[0] if uri.startswith(PVC_SCHEME) else ""
-
-
-def _confined() -> dict[str, Any]:
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def _source(uri: str, secret: str | None) -> dict[str, Any]:
-    """Return what a container needs to read an artifact: credentials, or a mounted claim."""
-    mounts: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own
-    if claim_of(uri):
-        mounts.append({"name": "pvc", "mountPath": PVC_DIR, "readOnly": True})
-    credentials = {"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}
-    return {"volumeMounts": mounts, **credentials}
-
-
 def _reader(
     name: str, command: list[str], images: Images, source: dict[str, Any]
 ) -> dict[str, Any]:
@@ -205,7 +167,7 @@ def _reader(
             "requests": {"cpu": "20m", "memory": "64Mi"},
             "limits": {"cpu": "2", "memory": "512Mi"},
         },
-        "securityContext": _confined(),
+        "securityContext": confined(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -213,7 +175,7 @@ def _reader(
 def _fetcher(pinned: Pinned, images: Images) -> dict[str, Any]:
     where = ["fetch", "--uri", pinned.uri, "--target", MODEL_DIR]
     command = [*where, "--digest", pinned.digest, "--timeout", str(FETCH_SECONDS)]
-    source = _source(pinned.uri, pinned.secret)
+    source = access_to(pinned.uri, pinned.secret)
     source["volumeMounts"].append({"name": "model", "mountPath": MODEL_DIR})
     return _reader(FETCHER, command, images, source)
 
@@ -225,44 +187,45 @@ def _server(spec: ModelSpec, pinned: Pinned, identity: Identity, images: Images)
     else:
         program = _own(runtime.onnx or OnnxRuntime(), identity, images)
     admin = None if runtime.container else ADMIN_PORT
-    ports = {"http": http_port(spec), "grpc": grpc_port(spec), "admin": admin}
-    env = {"DRIFTLINE_REVISION": identity.revision, "DRIFTLINE_DIGEST": pinned.digest}
-    if spec.signature:
-        env[SIGNATURE_VARIABLE] = signature_text(spec.signature)
+    container = runtime.container
+    ports = {
+        "http": container.ports.http if container else PORT,
+        "grpc": container.ports.grpc if container else GRPC_PORT,
+        "admin": admin,
+    }
     return {
         **program,
         "name": SERVER,
-        "env": [*program["env"], *({"name": k, "value": v} for k, v in env.items())],
+        "env": [*program["env"], *about(spec, pinned, identity)],
         "ports": [{"name": k, "containerPort": v} for k, v in ports.items() if v],
         "resources": spec.resources,
         "volumeMounts": [
             {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+            TMP,
+            {"name": "tap", "mountPath": TAP_DIR},
             *program.get("volumeMounts", ()),
         ],
         **_probes("admin" if admin else "http"),
-        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING_SECONDS}}},
-        "securityContext": _confined(),
+        "lifecycle": LEAVING,
+        "securityContext": confined(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-
-
-def signature_text(signature: ModelSignature) -> str:
-    """Return a signature as the server is given it: with no `$`, which Kubernetes would expand."""
-    said = signature.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return canonical(said).replace("$", "\\u0024")
 
 
 def http_port(spec: ModelSpec) -> int:
     """Return where the pods serve HTTP."""
     container = spec.runtime.container
-    return container.ports.http if container else PORT
+    if container is None:
+        return PORT
+    return PROXY_PORT if is_proxied(spec) else container.ports.http
 
 
 def grpc_port(spec: ModelSpec) -> int | None:
     """Return where the pods serve gRPC, None for a container that does not say so."""
     container = spec.runtime.container
-    return container.ports.grpc if container else GRPC_PORT
+    if container is None:
+        return GRPC_PORT
+    return PROXY_GRPC_PORT if is_proxied(spec) and container.ports.grpc else container.ports.grpc
 
 
 def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any]:
@@ -272,7 +235,7 @@ def _own(onnx: OnnxRuntime, identity: Identity, images: Images) -> dict[str, Any
     return {
         "image": images.serving,
         "imagePullPolicy": images.pull_policy,
-        "args": ["serve", *what, *where, "--keys", KEYS_DIR, *threads],
+        "args": ["serve", *what, *where, "--keys", KEYS_DIR, "--tap", TAP_SOCKET, *threads],
         "env": [],
         "volumeMounts": [{"name": KEYS_SECRET, "mountPath": KEYS_DIR, "readOnly": True}],
     }

@@ -8,11 +8,14 @@ before the cluster that it names, nor after.
 A revision that serves gRPC has two more, alike, for HTTP/2. One that does not has an aggregate
 of the stable revision alone, if that serves gRPC: what is sent to a canary over a protocol that
 it lacks falls to stable as if it had no server, and is counted so.
+
+A Model has one more, of the monitors in all its pods: any of them takes feedback.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
+from driftline_api.names import monitors_service
 from driftline_operator.router.inputs import Endpoint, Locate, Wanted
 
 _TYPE: Final = "type.googleapis.com/envoy."
@@ -31,6 +34,9 @@ REQUESTS_PER_CONNECTION: Final = 100
 #: At a time, on one HTTP/2 connection; what comes beyond opens another. As many as our server
 #: takes.
 STREAMS_PER_CONNECTION: Final = 16
+#: Feedback can wait: names are asked for, and monitors looked after, less often than servers.
+MONITORS_REFRESH: Final = "5s"
+MONITORS_PATH: Final = "/healthz"
 
 Protocol = Literal["http", "grpc"]
 
@@ -45,8 +51,13 @@ def canary_cluster(revision: str, protocol: Protocol = "http") -> str:
     return f"{stable_cluster(revision, protocol)}/canary"
 
 
+def monitors_cluster(model: str) -> str:
+    """Return the name of the cluster of a Model's monitors."""
+    return f"{model}/monitors"
+
+
 def render_clusters(model: Wanted, locate: Locate) -> list[dict[str, Any]]:
-    """Return the clusters of one Model, sorted by revision."""
+    """Return the clusters of one Model, sorted by revision, and that of its monitors."""
     endpoints = {
         revision: model.endpoint(revision, locate(revision))
         for revision in sorted(set(model.traffic.clusters))
@@ -56,6 +67,8 @@ def render_clusters(model: Wanted, locate: Locate) -> list[dict[str, Any]]:
     for revision in endpoints:
         rendered += _pair(revision, model.stable, endpoints, "http")
         rendered += _pair(revision, model.stable, with_grpc, "grpc")
+    if endpoints:
+        rendered.append(_monitors(model.model, locate(monitors_service(model.model))))
     return rendered
 
 
@@ -101,6 +114,38 @@ def _own(revision: str, endpoint: Endpoint, protocol: Protocol) -> dict[str, Any
         "outlier_detection": _outlier_detection(),
         "circuit_breakers": {"thresholds": [_no_limits()]},
         "typed_extension_protocol_options": _http_options(protocol),
+    }
+
+
+def _monitors(model: str, endpoint: Endpoint) -> dict[str, Any]:
+    """Return the cluster of a Model's monitors, in pods that serve and in those that do not.
+
+    One that does not answer is left out, as in a pod that was made before there were monitors.
+    """
+    address = {"address": endpoint.host, "port_value": endpoint.monitor_port}
+    host = {"endpoint": {"address": {"socket_address": address}}}
+    return {
+        "@type": CLUSTER,
+        "name": monitors_cluster(model),
+        "cluster_type": every_address(MONITORS_REFRESH),
+        "connect_timeout": "0.250s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": {
+            "cluster_name": monitors_cluster(model),
+            "endpoints": [{"lb_endpoints": [host]}],
+        },
+        "common_lb_config": _load_balancing(),
+        "health_checks": [
+            {
+                "timeout": "3s",
+                "interval": MONITORS_REFRESH,
+                "no_traffic_interval": MONITORS_REFRESH,
+                "unhealthy_threshold": 1,
+                "healthy_threshold": 1,
+                "http_health_check": {"path": MONITORS_PATH},
+            }
+        ],
+        "typed_extension_protocol_options": _http_options("http"),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from driftline_api.model import Traffic
+from driftline_api.names import MONITOR_PORT
 from driftline_operator.router.traffic import content_hash
 
 #: Where a model server listens that says nothing else.
@@ -92,14 +93,22 @@ def _published(traffic: Traffic, ports: Mapping[str, int]) -> tuple[tuple[str, i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A DNS name all of whose addresses are servers of one revision; None: it has no gRPC."""
+    """A DNS name all of whose addresses are pods of one revision, or of one Model.
+
+    Attributes:
+        host: the name.
+        port: where they serve HTTP.
+        grpc_port: where they serve gRPC; None: they do not.
+        monitor_port: where their monitors answer.
+    """
 
     host: str
     port: int = USUAL_PORT
     grpc_port: int | None = None
+    monitor_port: int = MONITOR_PORT
 
 
-#: Where a revision is served. A parameter of all rendering, so that no address is built in.
+#: Where the pods behind a Service are. A parameter of all rendering: no address is built in.
 Locate = Callable[[str], Endpoint]
 
 

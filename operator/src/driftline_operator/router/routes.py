@@ -1,4 +1,4 @@
-"""The route configuration: one virtual host per Model, with a route of its own for inference."""
+"""The route configuration: one virtual host per Model, with routes for inference and feedback."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,12 @@ from typing import Any, Final
 
 from driftline_api.model import Share
 from driftline_api.names import ARM_HEADER, EPOCH_HEADER, REPLAY_HEADER, SLOT_HEADER
-from driftline_operator.router.clusters import Protocol, canary_cluster, stable_cluster
+from driftline_operator.router.clusters import (
+    Protocol,
+    canary_cluster,
+    monitors_cluster,
+    stable_cluster,
+)
 from driftline_operator.router.inputs import Routed
 from driftline_operator.router.listeners import MODEL_HEADER, REQUEST_TIMEOUT, ROUTES
 
@@ -15,6 +20,10 @@ ROUTE_CONFIGURATION: Final = "type.googleapis.com/envoy.config.route.v3.RouteCon
 RETRY_BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 REST_INFER: Final = r"/v2/models/[^/]+(/versions/[^/]+)?/infer"
+#: Labels and rewards, which any monitor of the Model takes.
+FEEDBACK: Final = r"/v2/models/[^/]+/feedback"
+#: Longer than a monitor waits for another, and that for the rest of a body.
+FEEDBACK_TIMEOUT: Final = "20s"
 GRPC_INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 #: Whose content type is gRPC's.
 _GRPC: Final[Mapping[str, Any]] = {"grpc": {}}
@@ -26,6 +35,7 @@ _INFER: Final[Mapping[Protocol, Mapping[str, Any]]] = {
     "http": {"safe_regex": {"regex": REST_INFER}},
     "grpc": {"path": GRPC_INFER, **_GRPC},
 }
+_POST: Final[Mapping[str, Any]] = {"name": ":method", "string_match": {"exact": "POST"}}
 #: A deadline that the client names ends the call here, and is counted. The client gives up at
 #: the same time: a few milliseconds sooner, and its leaving, which is nobody's error, comes
 #: second wherever it is.
@@ -49,7 +59,11 @@ def render_routes(routed: Sequence[Routed]) -> dict[str, Any]:
 def _virtual_host(routed: Routed) -> dict[str, Any]:
     weighted = [share for share in routed.traffic.shares if share.weight > 0]
     if weighted:
-        routes = [*_grpc_routes(routed, weighted), *_routes(routed, weighted, "http")]
+        routes = [
+            *_grpc_routes(routed, weighted),
+            _feedback(routed.model),
+            *_routes(routed, weighted, "http"),
+        ]
     else:
         routes = [_nothing_serves(routed.model)]
     return {
@@ -70,14 +84,23 @@ def _grpc_routes(routed: Routed, shares: Sequence[Share]) -> list[dict[str, Any]
 
 def _routes(routed: Routed, shares: Sequence[Share], protocol: Protocol) -> list[dict[str, Any]]:
     """Return two routes: that of inference, and that of all else, which counts nowhere."""
-    post = {"name": ":method", "string_match": {"exact": "POST"}}
-    infer = {**_INFER[protocol], "headers": [post]}
+    infer = {**_INFER[protocol], "headers": [_POST]}
     stamped = [_stamped(share, protocol, routed.traffic.epoch) for share in shares]
     plain = [_cluster_weight(share, protocol) for share in shares]
     return [
         {"name": "infer", "match": infer, "route": _split(stamped, protocol)},
         {"name": "other", "match": _ALL[protocol], "route": _split(plain, protocol)},
     ]
+
+
+def _feedback(model: str) -> dict[str, Any]:
+    """Return the route of labels and rewards: whatever the shares, and counted as no call."""
+    clusters = [{"name": monitors_cluster(model), "weight": 1}]
+    return {
+        "name": "feedback",
+        "match": {"safe_regex": {"regex": FEEDBACK}, "headers": [_POST]},
+        "route": {"weighted_clusters": {"clusters": clusters}, "timeout": FEEDBACK_TIMEOUT},
+    }
 
 
 def _split(clusters: Sequence[dict[str, Any]], protocol: Protocol) -> dict[str, Any]:

@@ -18,6 +18,12 @@ from driftline_operator.router.traffic import Acknowledged
 SERVED_QUERY: Final = "/stats?filter=version_text$|^cluster%5C.[^/]*(|/grpc)%5C.membership_healthy$"
 OUTCOMES_QUERY: Final = f"/stats?format=json&histogram_buckets=detailed&filter=^{PREFIX}%5C."
 
+
+def outcomes_query(model: str) -> str:
+    """Return the query for the outcomes of one Model alone, without latencies."""
+    return f"/stats?format=json&filter=^{PREFIX}%5C.{OUTCOMES}%5C.model%5C.{model}%5C."
+
+
 _LISTENERS: Final = "listener_manager.lds.version_text"
 _CLUSTERS: Final = "cluster_manager.cds.version_text"
 _ROUTES: Final = f"http.{STAT_PREFIX}.rds.{ROUTES}.version_text"

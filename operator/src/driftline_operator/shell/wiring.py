@@ -19,17 +19,22 @@ from driftline_operator.core.queue import WorkQueue
 from driftline_operator.core.reconciler import Reconciler, Worker
 from driftline_operator.core.resync import Resync
 from driftline_operator.core.store import Store
+from driftline_operator.drift.findings import DriftBoard
 from driftline_operator.kube.api import Api
 from driftline_operator.kube.client import KubeApi
 from driftline_operator.kube.connect import connect
+from driftline_operator.model.containers import Images
 from driftline_operator.model.controller import ModelController
-from driftline_operator.model.template import Images
 from driftline_operator.router.acks import RouterAcks
 from driftline_operator.router.controller import RouterController
 from driftline_operator.router.inputs import headless_service
 from driftline_operator.router.keys import KeyConfig
 from driftline_operator.router.manifests import RouterConfig
+from driftline_operator.shell.courier import Courier, Delivery
+from driftline_operator.shell.drift import DriftCadence, DriftLoop, Watching
+from driftline_operator.shell.drift_metrics import DriftMetrics
 from driftline_operator.shell.http import health_application, served
+from driftline_operator.shell.keeper import Keeper
 from driftline_operator.shell.leading import LeaderWrites, Leading, Synced
 from driftline_operator.shell.metrics import Metrics
 from driftline_operator.shell.poll import RouterPoll
@@ -64,11 +69,28 @@ class Operator:
         self.synced = Synced(resync, self.metrics)
         self.watch = Watch(self.feed, WATCHED, config.watch_namespaces)
         poll = RouterPoll(self.store, acks, self.queue.add)
-        self._leading = Leading(self.synced, self.feed, worker, services=[poll.run])
+        self.drift = self._drift_loop(config, api, DriftBoard())
+        services = [poll.run, self.drift.run]
+        self._leading = Leading(self.synced, self.feed, worker, services=services)
         self._stopping = False
         self.metrics.watch_state(
             leads=lambda: self.lease.leads, queued=self.queue.__len__, objects=self.store.counts
         )
+
+    def _drift_loop(self, config: OperatorConfig, api: Api, board: DriftBoard) -> DriftLoop:
+        metrics = DriftMetrics(self.metrics.registry)
+        writes = LeaderWrites(self.lease, self.metrics)
+        watching = Watching(
+            snapshot=self.store,
+            board=board,
+            enqueue=self.queue.add,
+            keeper=Keeper(api, writes, lambda: self.lease.transitions),
+            courier=Courier(delivery_of(config), metrics.event),
+            metrics=metrics,
+            clock=SYSTEM_CLOCK,
+        )
+        usual = float(config.drift_poll_seconds)
+        return DriftLoop(watching, cadence=DriftCadence(usual=usual, leaving=min(3.0, usual)))
 
     @property
     def is_ready(self) -> bool:
@@ -125,6 +147,16 @@ def router_config_of(config: OperatorConfig) -> RouterConfig:
         pull_secrets=config.image_pull_secrets,
         resources=config.router_resources,
         cluster_domain=config.cluster_domain,
+    )
+
+
+def delivery_of(config: OperatorConfig) -> Delivery:
+    """Return where CloudEvents go."""
+    secret = config.webhook_authorization
+    return Delivery(
+        url=config.webhook_url,
+        headers=(("Authorization", secret),) if secret else (),
+        attempts=config.webhook_attempts,
     )
 
 

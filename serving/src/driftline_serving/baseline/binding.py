@@ -11,7 +11,7 @@ from typing import Final
 from driftline_serving.artifact.digest import directory_digest, file_digest
 from driftline_serving.baseline.file import Baseline
 from driftline_serving.errors import BaselineError
-from driftline_stats.drift.rows import Feature
+from driftline_stats.drift.rows import PREDICTION, Feature
 
 MODEL_FILE: Final = "model.onnx"
 #: An entry of `TensorProto.external_data` whose key is "location": then comes the value's length.
@@ -89,18 +89,26 @@ def _other_signature(found: str, expected: str) -> str:
 
 
 def _check_features(found: Sequence[Feature], expected: Sequence[Feature]) -> None:
-    """Compare what is counted with what the model has, in whatever order."""
-    has, needs = (
-        {(each.name, each.kind, each.role) for each in side} for side in (found, expected)
-    )
-    for names, what in ((needs - has, "lacks"), (has - needs, "has, unlike the model,")):
+    """Compare what is counted with what the model has, in whatever order.
+
+    A profile that was made without running the model lacks its predictions, and is one all the
+    same.
+    """
+    has, needs = ({_identity(each) for each in side} for side in (found, expected))
+    lacking = {each for each in needs - has if each[0] != PREDICTION}
+    for names, what in ((lacking, "lacks"), (has - needs, "has, unlike the model,")):
         if names:
-            listed = ", ".join(" ".join(each) for each in sorted(names)[:_MOST_NAMED])
+            shown = sorted(names)[:_MOST_NAMED]
+            listed = ", ".join(f"the {kind} {role} {name}" for role, kind, name in shown)
             more = ", …" if len(names) > _MOST_NAMED else ""
             raise BaselineError(
                 f"the profile {what} {listed}{more}: build it anew with `driftline profile build "
                 "--model`"
             )
+
+
+def _identity(feature: Feature) -> tuple[str, str, str]:
+    return feature.role, feature.kind, repr(feature.name)
 
 
 def _outside(file: Path) -> Iterator[str]:
@@ -121,6 +129,8 @@ def _outside(file: Path) -> Iterator[str]:
 def _is_beside(file: Path, name: str) -> bool:
     """Whether it is a file that ONNX Runtime would load: it lies in the model's directory."""
     directory = file.parent.resolve()
+    if "\0" in name:
+        return False
     found = (directory / name).resolve()
     return found.is_relative_to(directory) and found.is_file()
 

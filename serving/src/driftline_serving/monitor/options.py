@@ -39,12 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="holds keys.json; who asks must show a token of one of them"
         " (default: who is on this machine needs none)",
     )
-    parser.add_argument(
-        "--peers",
-        default="",
-        metavar="NAME",
-        help="whose addresses are all pods of the Model: feedback is handed on to them",
-    )
     _add_bounds(parser)
 
 

@@ -18,9 +18,7 @@ from driftline_serving.errors import ListenError
 from driftline_serving.monitor.app import Keys, application
 from driftline_serving.monitor.config import Credentials
 from driftline_serving.monitor.exposition import Exposition
-from driftline_serving.monitor.feedback.desk import FeedbackDesk
-from driftline_serving.monitor.feedback.peers import Place as Stand
-from driftline_serving.monitor.labels import Labels
+from driftline_serving.monitor.feedback.part import FeedbackPart, place_of
 from driftline_serving.monitor.model import Model, Place
 from driftline_serving.monitor.monitor import Identity, Monitor
 from driftline_serving.monitor.sampling import Governor
@@ -77,17 +75,10 @@ async def watch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> No
 def _monitor(
     arguments: argparse.Namespace, environ: Mapping[str, str], model: Model, keys: Keys
 ) -> Monitor:
-    identity = _identity(arguments, environ)
-    desk = FeedbackDesk(model.signature, identity.model, identity.revision, keys)
-    stand = Stand(
-        model=identity.model,
-        revision=identity.revision,
-        address=environ.get("POD_IP", _LOOPBACK),
-        peers=arguments.peers,
-        port=arguments.port,
-    )
+    here = place_of(arguments.model_name, arguments.port, environ)
+    parts = (FeedbackPart(model.signature, here, keys),)
     credentials = Credentials(model_dir=arguments.model_dir, environ=environ)
-    return Monitor(identity, model, credentials, (Labels(desk, stand, keys),))
+    return Monitor(_identity(arguments, environ), model, credentials, parts)
 
 
 def _identity(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Identity:

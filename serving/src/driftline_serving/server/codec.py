@@ -33,7 +33,7 @@ _NOTHING = memoryview(b"")
 _LONGEST_INTEGER = 20
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Body:
     """A body as a transport moves it.
 
@@ -46,8 +46,19 @@ class Body:
     """
 
     content: bytes
-    json_length: int | None = None
-    unpack: Callable[[bytes], bytes] | None = None
+    json_length: int | None
+    unpack: Callable[[bytes], bytes] | None
+
+    def __init__(
+        self,
+        *,
+        content: bytes,
+        json_length: int | None = None,
+        unpack: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self.content = content
+        self.json_length = json_length
+        self.unpack = unpack
 
 
 def decode_request(

@@ -101,8 +101,17 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
     path = model_dir / MODEL_FILE
     if not path.is_file():
         raise ArtifactError(Reason.ARTIFACT_INVALID, _nothing_to_load(model_dir))
+    return load_file(path, threads)
+
+
+def load_file(path: Path, threads: int) -> OnnxEngine:
+    """Load a model, whatever its file is called, and let it answer once.
+
+    Raises:
+        ArtifactError: it is not a model that can be served.
+    """
     if found := foreign(path):
-        raise ArtifactError(Reason.ARTIFACT_INVALID, f"{MODEL_FILE} {found}")
+        raise ArtifactError(Reason.ARTIFACT_INVALID, f"{path.name} {found}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -114,7 +123,7 @@ def load(model_dir: Path, threads: int) -> OnnxEngine:
     except _LOAD_ERRORS as error:
         raise ArtifactError(
             Reason.ARTIFACT_INVALID,
-            f"ONNX Runtime cannot load {MODEL_FILE} ({_supposition(str(error))}): {error}",
+            f"ONNX Runtime cannot load {path.name} ({_supposition(str(error))}): {error}",
         ) from error
     engine = OnnxEngine(session)
     warm_up(engine)

@@ -21,18 +21,32 @@ _MOST_ELEMENTS: Final = 2**40
 AnswerT = TypeVar("AnswerT")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class InferRequest:
     """One inference call, checked against the model's signature.
 
     It is not changed once it is made; it is not frozen because that makes it three times as dear.
+    It has an `__init__` for the reason that `http.messages` gives.
     """
 
     id: str | None
     inputs: Mapping[str, Array]
     outputs: tuple[WantedOutput, ...]
     #: Whether the answer says of itself in its parameters what it says in its headers.
-    with_provenance: bool = False
+    with_provenance: bool
+
+    def __init__(
+        self,
+        *,
+        id: str | None,  # noqa: A002 - the protocol's name
+        inputs: Mapping[str, Array],
+        outputs: tuple[WantedOutput, ...],
+        with_provenance: bool = False,
+    ) -> None:
+        self.id = id
+        self.inputs = inputs
+        self.outputs = outputs
+        self.with_provenance = with_provenance
 
 
 class Answered(Protocol):

@@ -46,7 +46,7 @@ def load_signature(model_dir: Path, from_spec: str, tensors: Signature) -> "Mode
         found = read_signature(from_spec) if from_spec else read_note(_content(file))
     except SignatureError as error:
         raise _invalid(f"{_IN_SPEC if from_spec else SIGNATURE_FILE}: {error}") from error
-    for path, what in _differences(found, tensors):
+    for path, what in differences(found, tensors):
         raise _invalid(f"{_IN_SPEC if from_spec else _IN_FILE}.{path}: {what}")
     return found
 
@@ -66,8 +66,8 @@ def _invalid(message: str) -> ArtifactError:
     return ArtifactError(Reason.SIGNATURE_INVALID, message)
 
 
-def _differences(found: "ModelSignature", tensors: Signature) -> Iterator[tuple[str, str]]:
-    """Yield where a signature says what is not so, and what is."""
+def differences(found: "ModelSignature", tensors: Signature) -> Iterator[tuple[str, str]]:
+    """Yield where a signature says what is not so of a model's inputs and outputs, and what is."""
     for at, feature in enumerate(found.features):
         path = f"features[{at}]"
         spec = _tensor(feature.tensor, tensors.inputs)

@@ -15,7 +15,9 @@ _NORMAL = NormalDist()
 _MANY = 10**9
 
 
-def expected_delay(plan: DetectorPlan, channel: str, shift: float) -> float:
+def expected_delay(
+    plan: DetectorPlan, channel: str, shift: float, budget: float | None = None
+) -> float:
     """Return about how many rows pass until a shift of a channel's mean alarms; inf if it does not.
 
     With the law p of the shifted channel, component i gains k_i = E_p[ln(b_i/c_i)]/deff_i a row,
@@ -39,6 +41,7 @@ def expected_delay(plan: DetectorPlan, channel: str, shift: float) -> float:
         plan: of the detector.
         channel: name of one whose bins have an order.
         shift: of its mean, in standard deviations.
+        budget: rows between two false alarms; the plan's where not given.
 
     Raises:
         ValueError: there is no such channel.
@@ -56,7 +59,9 @@ def expected_delay(plan: DetectorPlan, channel: str, shift: float) -> float:
     seen = gains > 0
     if not seen.any():
         return math.inf
-    needed = np.log(np.maximum(plan.budget * gains[seen] / mixture.weight[seen], math.e))
+    needed = np.log(
+        np.maximum((budget or plan.budget) * gains[seen] / mixture.weight[seen], math.e)
+    )
     return float((needed / gains[seen]).min())
 
 

@@ -21,6 +21,7 @@ from enum import StrEnum
 
 from driftline_stats.drift.channels import DISTANCE
 from driftline_stats.drift.report import ChannelMove, DriftReport
+from driftline_stats.drift.rows import PREDICTION
 
 #: By so much the share of faulty rows must have grown, in all rows.
 FAULTY_SHARE = 0.005
@@ -134,7 +135,16 @@ def judge(observed: Observed) -> Judgement:
     >>> harm.action.value, [each.value for each in harm.kinds]
     ('RollBack', ['Covariate', 'Concept'])
     """
-    changes = changes_of(observed)
+    return judged_by(observed, changes_of(observed))
+
+
+def judged_by(observed: Observed, changes: tuple[Change, ...]) -> Judgement:
+    """Say what changes ask for that were found before: its report may be empty by now.
+
+    Args:
+        observed: all but the changes.
+        changes: faults first.
+    """
     for rule in RULES:
         if said := rule(observed, changes):
             action, message = said
@@ -181,15 +191,28 @@ def _change(move: ChannelMove) -> Change:
 
 def _fault(move: ChannelMove) -> str:
     """Return what is faulty about a channel's values; empty if nothing is."""
-    outside, missing = move.out_of_range, move.missing
+    missing = move.missing
     if move.role == DISTANCE:
         return ""
-    if outside[1] >= OTHER_UNIT > outside[0]:
-        return f"{move.name}: {outside[1]:.1%} out of range: another unit or encoding?"
-    if outside[1] - outside[0] >= FAULTY_SHARE and _is_shown(move, "range"):
-        return f"{move.name}: {outside[1]:.1%} out of range or new, {outside[0]:.1%} before"
+    if move.role != PREDICTION and (said := _out_of_range(move)):
+        return said
     if missing[1] - missing[0] >= FAULTY_SHARE and _is_shown(move, "missing"):
         return f"{move.name}: {missing[1]:.1%} missing, {missing[0]:.1%} before"
+    return ""
+
+
+def _out_of_range(move: ChannelMove) -> str:
+    """Return how many values are none that occur; empty if few, or if all values moved.
+
+    Where a mean moves, a tail leaves the range with it. That is no fault: it shows better as a
+    move than by the values that are out of range.
+    """
+    outside = move.out_of_range
+    if outside[1] >= OTHER_UNIT > outside[0]:
+        return f"{move.name}: {outside[1]:.1%} out of range: another unit or encoding?"
+    leads = bool(move.by) and move.by[0][0] == "range"
+    if outside[1] - outside[0] >= FAULTY_SHARE and leads and _is_shown(move, "range"):
+        return f"{move.name}: {outside[1]:.1%} out of range or new, {outside[0]:.1%} before"
     return ""
 
 

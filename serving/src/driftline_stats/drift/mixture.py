@@ -196,11 +196,14 @@ class Mixture:
         ratios: Floats = raw / deff[self.direction]
         return ratios
 
-    def log_constants(self, tolerance: float, z: float, deff: Floats, stratum: int = 0) -> Floats:
+    def log_constants(
+        self, tolerance: float | Floats, z: float, deff: Floats, stratum: int = 0
+    ) -> Floats:
         """Return ln c of every component; see the module.
 
         Args:
-            tolerance: tol, the square root of the chi-square distance that does not matter.
+            tolerance: tol, the square root of the chi-square distance that does not matter; one, or
+                one of each component, the same within a channel.
             z: standard errors that are allowed for.
             deff: variance inflation of each direction.
             stratum: whose law it is.

@@ -127,11 +127,13 @@ class Seen:
         plan: of the detector, or of the skew test.
         windows: counts of the live rows; those of one stratum may be summed.
         deff: variance inflation by direction: the detector's.
+        tolerance: of each component, where channels have one of their own; the plan's if None.
     """
 
     plan: DetectorPlan
     windows: tuple[Window, ...]
     deff: Floats
+    tolerance: float | Floats | None = None
 
     @property
     def counts(self) -> Ints:
@@ -143,9 +145,10 @@ class Seen:
     def log_products(self) -> Floats:
         """Return ln prod L_i of every component."""
         plan, mixture = self.plan, self.plan.mixture
+        tolerance = plan.tolerance if self.tolerance is None else self.tolerance
         total = np.zeros(mixture.weight.size)
         for each in self.windows:
-            constants = mixture.log_constants(plan.tolerance, plan.z, self.deff, each.stratum)
+            constants = mixture.log_constants(tolerance, plan.z, self.deff, each.stratum)
             total += mixture.log_ratios(each.counts, constants, self.deff, each.stratum)
         return total
 

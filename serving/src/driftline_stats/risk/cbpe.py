@@ -154,6 +154,27 @@ class Cbpe(State):
 
     update = merge
 
+    def __sub__(self, earlier: Self) -> Self:
+        """Return the rows since earlier ones, of which these are the continuation.
+
+        >>> earlier = Cbpe.of([0.9], predicted=[True])
+        >>> later = earlier.merge(Cbpe.of([0.2, 0.3], predicted=[False, False]))
+        >>> (later - earlier).rows
+        2
+
+        Raises:
+            StateError: the other has other classes, or is not earlier.
+        """
+        if self.counts.shape != earlier.counts.shape:
+            raise StateError(
+                f"{self.KIND}: {len(self.counts)} classes less {len(earlier.counts)} are none"
+            )
+        return type(self)(
+            counts=self.counts - earlier.counts,
+            sums=self.sums - earlier.sums,
+            unusable=self.unusable - earlier.unusable,
+        )
+
     @property
     def rows(self) -> int:
         """Rows that estimates are made from."""

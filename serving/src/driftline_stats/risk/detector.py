@@ -7,7 +7,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 
 from driftline_stats.errors import BatchError, StateError
 from driftline_stats.evidence import Verdict
@@ -254,6 +253,8 @@ def upper_risk(*, errors: int, rows: int, level: float = 0.95, tolerance: float 
     """
     if not 0 <= errors <= rows:
         raise BatchError(f"{errors} errors of {rows} rows")
+    from scipy.stats import beta  # noqa: PLC0415 - detectors run where there is no scipy
+
     bound = 1.0 if errors == rows else float(beta.ppf(level, errors + 1, rows - errors))
     return min(1.0, bound + tolerance)
 

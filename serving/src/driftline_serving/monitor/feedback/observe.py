@@ -1,5 +1,6 @@
 """Frames to predictions that are remembered and counted."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,9 @@ from driftline_serving.tap.frame import Column, Frame, Group
 from driftline_serving.tap.records import Stamp
 
 _HOUR_MS: Final = 3_600_000
+#: What numpy says of outputs that are not what the signature says. Our own server checks that
+#: they are; of another only what can be read is known.
+_UNREADABLE: Final = (TypeError, ValueError, IndexError)
 
 
 class Observer:
@@ -65,12 +69,14 @@ class Observer:
             for name, column in group.outputs.items()
             if column.values is not None
         }
-        values = self._values(outputs, int(told.rows.sum()))
+        values = None
+        with contextlib.suppress(*_UNREADABLE):
+            values = self._values(outputs, int(told.rows.sum()))
+            if self._calibration:
+                self._calibration.observe(outputs)
         self._memory.add(replace(told, values=values))
         for cohort, count in _cohorts(told):
             self._cohorts.predicted(cohort, count)
-        if self._calibration:
-            self._calibration.observe(outputs)
 
     def _values(self, outputs: Mapping[str, Array], rows: int) -> Floats | None:
         values = self._outputs.read(outputs) if self._outputs else None

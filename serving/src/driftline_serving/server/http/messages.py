@@ -1,4 +1,8 @@
-"""Requests and responses of HTTP/1.1, as they cross the border between bytes and routes."""
+"""Requests and responses of HTTP/1.1, as they cross the border between bytes and routes.
+
+A record that is made for every request has an `__init__` of its own: what `dataclass` would write
+stays interpreted where all else is compiled.
+"""
 
 import time
 from collections.abc import Mapping
@@ -22,7 +26,7 @@ class Request:
     body: bytes = b""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class Response:
     """What goes back.
 
@@ -30,10 +34,18 @@ class Response:
         headers: beside those that every response has; whole lines, see `header_lines`.
     """
 
-    status: int = 200
-    body: bytes = b""
-    content_type: str = JSON
-    headers: str = ""
+    status: int
+    body: bytes
+    content_type: str
+    headers: str
+
+    def __init__(
+        self, *, status: int = 200, body: bytes = b"", content_type: str = JSON, headers: str = ""
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
 
 
 def header_lines(headers: Mapping[str, str]) -> str:

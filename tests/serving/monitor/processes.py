@@ -72,8 +72,14 @@ class RunningMonitor:
 
     def until(self, done: Callable[[Summary], bool], what: str) -> Summary:
         """Wait for a summary that is so, and return it."""
-        until(lambda: done(self.summary()), what)
-        return self.summary()
+        found: list[Summary] = []
+
+        def look() -> bool:
+            found.append(self.summary())
+            return done(found[-1])
+
+        until(look, what)
+        return found[-1]
 
     def until_seen(self, count: int) -> Summary:
         return self.until(lambda each: each.totals.seen >= count, f"{count} inferences are seen")
@@ -102,7 +108,7 @@ def monitoring(setup: Watching) -> Iterator[RunningMonitor]:
     monitor = RunningMonitor(process, log)
     try:
         until(lambda: _find_port(monitor) or process.poll() is not None, "the monitor listens")
-        until(setup.tap.exists, "the socket is there")
+        until(lambda: setup.tap.exists() or process.poll() is not None, "the socket is there")
         yield monitor
     finally:
         if process.poll() is None:

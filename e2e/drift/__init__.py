@@ -1,0 +1,1 @@
+"""Real data that drifts, replayed against a deployed model."""

@@ -1,0 +1,1 @@
+"""Everything that may go wrong with a monitor, in one run beside a server that must not notice."""

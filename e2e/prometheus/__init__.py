@@ -1,0 +1,1 @@
+"""A real Prometheus, out of Debian's package, that scrapes what the chart's monitors select."""

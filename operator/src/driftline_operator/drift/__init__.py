@@ -1,0 +1,1 @@
+"""What monitors have seen, added up and judged: pure."""

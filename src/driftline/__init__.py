@@ -1,0 +1,1 @@
+"""What programs use of Driftline; see `driftline.client`."""

@@ -1,0 +1,1 @@
+"""`driftline`, the command line."""
