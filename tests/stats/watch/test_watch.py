@@ -134,6 +134,17 @@ def test_a_shuffled_reference_lets_rows_tell_first_how_they_depend_on_each_other
     assert watch.findings().reason is Reason.NO_DRIFT
 
 
+def test_skew_is_skew_however_many_rows_were_no_evidence_yet() -> None:
+    """A shuffled reference waits for 20 looks, and dense looks have many rows."""
+    profile = trained(in_order=False)
+
+    def far(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        return older(rng, rows, by=15.0)
+
+    watch = watched(Watch.start(WatchPlan.of(profile)), far, 25, 300)
+    assert watch.findings().reason is Reason.TRAINING_SERVING_SKEW
+
+
 def test_missing_values_are_a_fault_and_named() -> None:
     def holes(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
         columns = usual(rng, rows)

@@ -27,7 +27,7 @@ QUIET_ROWS = 9_000
 #: And below this, in any case.
 _QUIET_MOST = math.log(0.01)
 DAY_SECONDS = 86_400.0
-#: After so many quiet rows an alarm is about a change, and not about what was there from the first.
+#: After so many quiet rows of evidence an alarm is about a change, not about what always was.
 SETTLED_ROWS = 1_000
 #: After so many rows figures are made of newer ones alone.
 FIGURE_ROWS = 20_000
@@ -88,6 +88,7 @@ class Drifting(State):
         recursion: the detector's.
         inflation: of the rows.
         quiet: when evidence was quiet for the last time.
+        quiet_used: rows that were evidence by then.
         moving: packed counts since then; empty where there are none.
         condition: that is reported, None if none is.
     """
@@ -103,6 +104,7 @@ class Drifting(State):
     recursion: Recursion = field(default_factory=Recursion)
     inflation: Inflation = field(default_factory=Inflation)
     quiet: Moment = field(default_factory=Moment)
+    quiet_used: int = 0
     moving: str = ""
     condition: Condition | None = None
 
@@ -181,7 +183,7 @@ class Drifting(State):
         """Return it with the condition raised, renewed, cleared, or as it was."""
         now = self
         if not self.moving:
-            now = replace(now, quiet=self.seen)
+            now = replace(now, quiet=self.seen, quiet_used=self.used)
         found = self.condition
         if self.first.rejected and not was_skewed and found is None and not self._changed_lately:
             found = Condition(
@@ -206,7 +208,7 @@ class Drifting(State):
     @property
     def _changed_lately(self) -> bool:
         """Whether there was an alarm, and rows before the change looked like the reference."""
-        return self.recursion.alarmed and self.quiet.rows >= SETTLED_ROWS
+        return self.recursion.alarmed and self.quiet_used >= SETTLED_ROWS
 
     def _told(self, plan: WatchPlan, condition: Condition, counts: Ints) -> Condition:
         """Return a condition with figures of these rows, unless it has some that are as good."""
