@@ -101,9 +101,15 @@ class _Chunk:
 
 
 def _joined(chunks: Sequence[_Chunk]) -> _Chunk:
-    columns = zip(*((c.ids, c.origins, c.rows, c.kept) for c in chunks), strict=True)
+    # One that came before there were any values is not as wide as others.
     values = [each.values for each in chunks if len(each.values)] or [chunks[0].values]
-    return _Chunk(*map(np.concatenate, columns), values=np.concatenate(values))
+    return _Chunk(
+        ids=np.concatenate([each.ids for each in chunks]),
+        origins=np.concatenate([each.origins for each in chunks]),
+        rows=np.concatenate([each.rows for each in chunks]),
+        kept=np.concatenate([each.kept for each in chunks]),
+        values=np.concatenate(values),
+    )
 
 
 @dataclass(slots=True)
