@@ -13,8 +13,9 @@ import pyarrow.parquet
 from driftline_cli.data.table import Array, Batch, Column, Kind, Progress, silent
 from driftline_cli.errors import UserError
 
-#: Bytes of a CSV file that are taken at once; its first ones say what columns hold.
-_BLOCK: Final = 4 * 1024 * 1024
+#: Bytes of a CSV file that are taken at once; its first ones say what columns hold. Arrow reads up
+#: to 32 of these ahead.
+_BLOCK: Final = 1024 * 1024
 #: What stands for a missing number.
 _MISSING: Final = ["", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "null", "None"]
 

@@ -1,6 +1,6 @@
 """A file of rows as columns by name, whatever its format."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,11 +41,8 @@ class Column:
     told: str = ""
 
 
-class Progress(Protocol):
-    """Hears how far a file was read."""
-
-    def __call__(self, done: int) -> None:
-        """Take the bytes, or whatever `Table.size` counts, since the beginning."""
+Progress = Callable[[int], object]
+"""Hears how far a file was read: bytes, or whatever `Table.size` counts, since the beginning."""
 
 
 def silent(done: int) -> None:

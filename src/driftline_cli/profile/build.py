@@ -67,7 +67,7 @@ def build(arguments: argparse.Namespace) -> int:
     target = _target(arguments)
     work = _work(arguments)
     further = Further(outputs=arguments.outputs)
-    feed = Feed(work.table, work.signature, work.model and work.model.engine, further)
+    feed = Feed(work.table, work.signature, work.model.engine if work.model else None, further)
     baseline, features = _counted(work, feed, console, in_order=arguments.in_order)
     _write(work, target, baseline, force=arguments.force)
     shown = described(baseline.profile)
@@ -121,7 +121,7 @@ def _proposed(
     """Return the signature that file and model suggest, and how it was found out."""
     wishes = Wishes(
         features=arguments.features,
-        ignored=arguments.ignore,
+        ignored=(*arguments.ignore, *arguments.outputs),
         categorical=arguments.categorical,
         text=arguments.text,
         tensor=arguments.tensor,

@@ -126,7 +126,7 @@ def _work(arguments: argparse.Namespace) -> _Work:
     table = open_table(arguments.data)
     labels = () if arguments.label is None else (arguments.label,)
     further = Further(outputs=arguments.outputs, beside=labels)
-    feed = Feed(table, signature, model and model.engine, further)
+    feed = Feed(table, signature, model.engine if model else None, further)
     told = {
         feature.name
         for reading in watched.readings

@@ -41,13 +41,10 @@ def _command(
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help=f"rows, as {_DATA}")
-    parser.add_argument(
-        "--model", type=Path, help="model.onnx: is run for predictions, and bound to"
-    )
+    _add_model(parser, "model.onnx: is run for predictions, and bound to")
     parser.add_argument(
         "--signature", type=Path, help="driftline.json (default: the one beside the model)"
     )
-    _add_outputs(parser)
     parser.add_argument(
         "-o", "--output", type=Path, help="where the profile goes (default: beside the model)"
     )
@@ -76,8 +73,10 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     pictured.add_options(parser)
 
 
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_model(parser: argparse.ArgumentParser, what: str) -> None:
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--model", type=Path, help=what)
+    either.add_argument(
         "--outputs",
         type=names,
         default=(),
@@ -89,11 +88,10 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help=f"live rows in order, as {_DATA}")
     parser.add_argument("--profile", type=Path, required=True, help="what they are compared with")
-    parser.add_argument("--model", type=Path, help="model.onnx: is run for predictions")
+    _add_model(parser, "model.onnx: is run for predictions")
     parser.add_argument(
         "--signature", type=Path, help="driftline.json (default: beside the model or the profile)"
     )
-    _add_outputs(parser)
     parser.add_argument("--label", metavar="COLUMN", help="the truth; where it is empty, none came")
     spec = parser.add_argument_group("what stands in the Model's spec.monitoring")
     spec.add_argument("--false-alarms-per-year", type=positive, default=1.0, metavar="N")

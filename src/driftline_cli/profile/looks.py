@@ -17,8 +17,8 @@ from driftline_serving.monitor.feedback.calibration import Calibration
 from driftline_serving.monitor.feedback.items import ItemError
 from driftline_serving.monitor.feedback.losses import Losses, bin_of
 from driftline_serving.monitor.feedback.outputs import Outputs
-from driftline_serving.tap.frame import Column, Group
 from driftline_serving.server.tensors import Datatype
+from driftline_serving.tap.frame import Column, Group
 from driftline_serving.watched.extract import Extractor
 from driftline_serving.watched.predictions import NAME
 from driftline_stats.drift.kernel import Kernel

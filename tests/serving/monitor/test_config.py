@@ -81,11 +81,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def write(desk: Desk, profile: Profile, **other: str) -> ProfileFile:
-    whose = {
-        "artifact": model_digest(desk.directory / "model.onnx"),
-        "signature": signature_hash(loans()),
-    }
-    baseline = baseline_of(profile, **(whose | other))
+    baseline = baseline_of(
+        profile,
+        artifact=other.get("artifact", model_digest(desk.directory / "model.onnx")),
+        signature=other.get("signature", signature_hash(loans())),
+    )
     (desk.directory / PROFILE_FILE).write_text(baseline.text)
     return baseline.file
 

@@ -47,6 +47,7 @@ class Intake:
         self._workers = Workers()
         self._faults = FaultCounts()
         self._sums: Counter[str] = Counter()
+        self._names: set[str] = set()
         self._bugs: set[str] = set()
 
     def take(self, frame: Frame) -> None:
@@ -110,5 +111,8 @@ class Intake:
 
     def _told(self, name: str) -> str:
         """Return a name while there are few, else what stands for all others."""
-        known = {each for each, _ in self._faults}
-        return name if name in known or len(known) < MOST_NAMES - 1 else OTHERS
+        if name not in self._names:
+            if len(self._names) >= MOST_NAMES - 1:
+                return OTHERS
+            self._names.add(name)
+        return name

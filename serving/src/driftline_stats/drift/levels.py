@@ -57,7 +57,12 @@ class LevelIndex:
             return self._of_floats(column)
         if column.dtype.kind in "iu":
             return self._of_integers(column)
-        return np.fromiter(map(self._of_one, column.tolist()), np.int64, len(column))
+        find, other, bin_of = self.places.get, self.other, self._of_one
+        # Most objects are text, which is kept as it is: it is looked up without a call.
+        found = [
+            find(each, other) if type(each) is str else bin_of(each) for each in column.tolist()
+        ]
+        return np.array(found, np.int64)
 
     def _of_integers(self, column: "npt.NDArray[np.integer[Any]]") -> Ints:
         if not len(self.table):
