@@ -23,14 +23,14 @@ from driftline_stats.drift.profile import Counts, Profile
 from driftline_stats.drift.rows import Feature, Rows
 
 #: Rows that come to each pod between two polls, and the different windows that there are of them.
-ROWS, WINDOWS = 1_000, 8
+ROWS, WINDOWS = 1_000, 3
 
 
 def a_profile(features: int, seed: int) -> Profile:
-    """Return a profile of 10,000 rows; another for each seed."""
+    """Return a profile of 2,000 rows; another for each seed."""
     named = tuple(Feature(name=f"feature-{at}") for at in range(features))
     random = np.random.default_rng(seed)
-    return build(named, Rows(numeric=_normal(random, 10_000, features)))
+    return build(named, Rows(numeric=_normal(random, 2_000, features)))
 
 
 def _normal(

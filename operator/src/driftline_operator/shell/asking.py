@@ -94,8 +94,8 @@ class Asker:
 
     async def configure(
         self, subject: Subject, heard: Heard, revisions: Mapping[str, RevisionDrift]
-    ) -> None:
-        """Tell every monitor that counts otherwise how to count."""
+    ) -> bool:
+        """Tell every monitor that counts otherwise how to count; return whether one was told."""
         token = self._token(subject.namespace)
         tells = []
         for pod in heard.pods:
@@ -106,7 +106,7 @@ class Asker:
             if summary.config != config_digest(revision, subject.monitoring):
                 config = configuration(revision, subject.monitoring)
                 tells.append(self._configure(pod, token, config))
-        await asyncio.gather(*tells)
+        return any(await asyncio.gather(*tells))
 
     async def _with_answers(
         self, subject: Subject, heard: Heard, drift: ModelDrift, token: str
@@ -191,11 +191,13 @@ class Asker:
             self._failed("monitor", pod.uid, error)
             return None
 
-    async def _configure(self, pod: MonitorPod, token: str, config: MonitorConfig) -> None:
+    async def _configure(self, pod: MonitorPod, token: str, config: MonitorConfig) -> bool:
         try:
             await self._client.configure(pod.address, token, config)
         except MonitorError as error:
             self._failed("monitor", pod.uid, error)
+            return False
+        return True
 
     def _failed(self, whom: str, uid: str, error: MonitorError) -> None:
         """Count a failure, and tell the first of a row of them."""
