@@ -54,7 +54,7 @@ def said(drift: ModelDrift, heard: Heard, monitoring: Monitoring, about: About |
     waiting, edges, edge = list(drift.waiting), drift.edges, False
     for name in sorted(drift.revisions):
         before = drift.revisions[name]
-        if not before.looked:
+        if not before.can_be_told:
             continue
         raw = _findings(before, monitoring)
         told = _told(before, raw, heard.now)
