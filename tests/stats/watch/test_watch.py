@@ -291,3 +291,31 @@ def test_without_a_baseline_the_reason_is_told() -> None:
 
 def _rng() -> np.random.Generator:
     return np.random.default_rng(1)
+
+
+def test_the_oldest_of_more_people_is_no_fault() -> None:
+    def some_older_than_anybody(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        columns = usual(rng, rows)
+        columns["age"][rng.random(rows) < 0.02] = 90.0
+        return columns
+
+    watch = watched(watched(started(), usual, 25), some_older_than_anybody, 10, 300, seed=5)
+    found = watch.findings()
+    assert (found.reason, found.features[0].name) == (Reason.COVARIATE_DRIFT, "age")
+
+
+def test_a_fault_that_comes_and_goes_does_not_make_the_reason_waver() -> None:
+    def holes(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        columns = older(rng, rows, by=10.0)
+        columns["age"][rng.random(rows) < 0.5] = np.nan
+        return columns
+
+    watch = watched(watched(started(), usual, 25), holes, 5, seed=5)
+    reasons = {watch.findings().reason}
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        rows = drawn(lambda r, n: older(r, n, by=10.0), rng, 500)
+        watch = watch.update(Look(counts=KERNEL.count(rows), seconds=MINUTE))
+        reasons.add(watch.findings().reason)
+    assert reasons == {Reason.DATA_INTEGRITY}
+    assert watch.findings().features[0].name == "age"

@@ -11,7 +11,7 @@ differs does, and so does a fault that came with the release.
 
 What decides has the guarantee of the test it comes from: the detector with the tolerance to act,
 the risk detector, the concurrent comparison; and the report's bar, where its rows were chosen
-beforehand. Whether a change of the inputs is a fault is no test: the three numbers below are rules
+beforehand. Whether a change of the inputs is a fault is no test: the numbers below are rules
 of thumb without an error rate, and so is the order of the rules.
 """
 
@@ -25,6 +25,8 @@ from driftline_stats.drift.rows import PREDICTION
 
 #: By so much the share of faulty rows must have grown, in all rows.
 FAULTY_SHARE = 0.005
+#: The same of quantities that are out of the reference's range, but not infinite.
+OUT_OF_RANGE_SHARE = 0.05
 #: With so many rows out of the reference's range, the unit or the encoding is another.
 OTHER_UNIT = 0.5
 #: Natural logarithm of the evidence that a fault's own directions must have: about 10,000 to 1.
@@ -202,16 +204,20 @@ def _fault(move: ChannelMove) -> str:
 
 
 def _out_of_range(move: ChannelMove) -> str:
-    """Return how many values are none that occur; empty if few, or if all values moved.
+    """Return how many values are none that occur; empty if they are few, or if all values moved.
 
-    Where a mean moves, a tail leaves the range with it. That is no fault: it shows better as a
-    move than by the values that are out of range.
+    Where a mean moves, a tail leaves the range with it, and the oldest of more people is older than
+    the oldest before. That is no fault: quantities out of range are one where they are many, and
+    show better than any move. New levels and infinities are one sooner.
     """
-    outside = move.out_of_range
+    outside, infinite = move.out_of_range, move.infinite
     if outside[1] >= OTHER_UNIT > outside[0]:
         return f"{move.name}: {outside[1]:.1%} out of range: another unit or encoding?"
+    if infinite[1] - infinite[0] >= FAULTY_SHARE and _is_shown(move, "range"):
+        return f"{move.name}: {infinite[1]:.1%} infinite, {infinite[0]:.1%} before"
     leads = bool(move.by) and move.by[0][0] == "range"
-    if outside[1] - outside[0] >= FAULTY_SHARE and leads and _is_shown(move, "range"):
+    share = OUT_OF_RANGE_SHARE if move.quantiles else FAULTY_SHARE
+    if outside[1] - outside[0] >= share and leads and _is_shown(move, "range"):
         return f"{move.name}: {outside[1]:.1%} out of range or new, {outside[0]:.1%} before"
     return ""
 

@@ -73,6 +73,7 @@ class ChannelMove(State):
         quantiles: None where values have no order.
         missing: share of rows without a value, then and now.
         out_of_range: share that the reference hardly has (out of its range, infinite, a new level).
+        infinite: of these, the share of infinities.
     """
 
     KIND: ClassVar[str] = "drift-channel-move"
@@ -87,6 +88,7 @@ class ChannelMove(State):
     quantiles: tuple[QuantileMove, ...]
     missing: tuple[float, float]
     out_of_range: tuple[float, float]
+    infinite: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
         """Say it for people."""
@@ -240,11 +242,16 @@ def _move(
         quantiles=_quantiles(before, after) if before and after else (),
         missing=_then_and_now(channel.reference, live, layout.missing),
         out_of_range=_then_and_now(channel.reference, live, layout.range),
+        infinite=_then_and_now(channel.reference, live, _infinite(channel)),
     )
 
 
 def _then_and_now(reference: Ints, live: Ints, bins: tuple[int, ...]) -> tuple[float, float]:
     return shares_of(reference, bins), shares_of(live, bins)
+
+
+def _infinite(channel: Channel) -> tuple[int, ...]:
+    return tuple(at for at, kind in enumerate(channel.bins) if kind is BinKind.INFINITE)
 
 
 def _binned(channel: Channel, counts: Ints, deff: float) -> Binned | None:

@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from driftline_stats.drift.budget import condition_rows
 from driftline_stats.drift.detector import Window
+from driftline_stats.drift.kind import Kind
 from driftline_stats.drift.report import Seen
 from driftline_stats.state import State
 from driftline_stats.watch.evidence import Inflation, Ratios, Recursion, ratios_of
 from driftline_stats.watch.first_rows import FirstRows
 from driftline_stats.watch.look import Look
-from driftline_stats.watch.moves import Move, moves_of
+from driftline_stats.watch.moves import Move, kept_faults, moves_of
 from driftline_stats.watch.packing import counts_of, packed_counts
 from driftline_stats.watch.plan import WatchPlan
 from driftline_stats.watch.tables import Basis, Tables, tables_of, whole_of
@@ -53,7 +54,8 @@ class Condition(State):
         skew: whether it was there from the first rows on, against training data.
         acting: the detector with the tolerance to act, from the first alarm on.
         material: whether that has alarmed.
-        moves: what moved.
+        moves: what moved; values that were faulty once stay named.
+        inputs: whether inputs have moved at any time of it, and not predictions alone.
         rows: that these figures are of.
     """
 
@@ -66,6 +68,7 @@ class Condition(State):
     acting: Recursion = field(default_factory=Recursion)
     material: bool = False
     moves: tuple[Move, ...] = ()
+    inputs: bool = False
     rows: int = 0
 
 
@@ -212,7 +215,9 @@ class Drifting(State):
             deff=tables.facts.deff if deff is None else deff,
             tolerance=tables.tolerated(plan),
         )
-        return replace(condition, moves=moves_of(whole, seen, plan.units), rows=rows)
+        moves = kept_faults(condition.moves, moves_of(whole, seen, plan.units))
+        inputs = condition.inputs or any(each.change != Kind.PREDICTION for each in moves)
+        return replace(condition, moves=moves, inputs=inputs, rows=rows)
 
     def _accepted(self, plan: WatchPlan) -> Self:
         """Return it with the first rows as the reference, once all are there and accepted."""

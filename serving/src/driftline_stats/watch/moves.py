@@ -71,6 +71,23 @@ def moves_of(whole: Whole, seen: Seen, units: Mapping[str, str]) -> tuple[Move, 
     return tuple(_told(each, channels[each.name], kinds[each.name], live) for each in chosen)
 
 
+def kept_faults(before: tuple[Move, ...], after: tuple[Move, ...]) -> tuple[Move, ...]:
+    """Return new figures, with the faults that one condition had before.
+
+    So a condition does not waver between a fault and a move while a fault comes and goes: what was
+    a fault stays one until the condition clears.
+
+    Args:
+        before: what the condition has told.
+        after: what it tells now.
+    """
+    faults = [each for each in before if each.change == Kind.INTEGRITY]
+    names = {each.name for each in faults}
+    if {each.name for each in after if each.change == Kind.INTEGRITY} >= names:
+        return after
+    return (*faults, *(each for each in after if each.name not in names))[:MOST_MOVES]
+
+
 def _named_first(found: tuple[ChannelMove, ...]) -> list[ChannelMove]:
     """Return features and predictions before pairs and the distance, which they often explain."""
     return sorted(found, key=lambda each: each.role in (PAIR, DISTANCE))

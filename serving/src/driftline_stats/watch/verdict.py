@@ -117,9 +117,7 @@ def is_skewed(seen: Seen) -> Reason | None:
 def inputs_moved(seen: Seen) -> Reason | None:
     """Speak where inputs moved, predictions or not: those follow."""
     condition = seen.drifting.condition
-    if condition is None or all(each.change == Kind.PREDICTION for each in condition.moves):
-        return None
-    return Reason.COVARIATE_DRIFT
+    return Reason.COVARIATE_DRIFT if condition is not None and condition.inputs else None
 
 
 def predictions_moved(seen: Seen) -> Reason | None:
