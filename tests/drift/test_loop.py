@@ -1,7 +1,7 @@
 """The loop, its client and its writes, against monitors that are real servers."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from driftline_api.conditions import Reason
+from driftline_api.drift import BaselineStatus
 from driftline_operator.core.plan import ObjectRef
 from driftline_operator.drift.keeping import parse_kept
 from tests.drift.builders import a_profile, counted
@@ -70,6 +71,14 @@ def rows(operator: Operator) -> int:
     return revision.watch.state.drifting.seen.rows if revision and revision.watch else 0
 
 
+def more_than(before: int) -> Callable[[Operator], bool]:
+    return lambda it: rows(it) > before
+
+
+def another_than(before: BaselineStatus) -> Callable[[Operator], bool]:
+    return lambda it: it.revision.baseline != before
+
+
 async def test_two_replicas_are_configured_asked_and_added_up(scene: Scene) -> None:
     left, right = await scene.add(), await scene.add()
     async with scene.operator().leading() as operator:
@@ -90,9 +99,9 @@ async def test_drift_is_found_told_and_kept(scene: Scene) -> None:
     async with scene.operator().leading() as operator:
         await operator.until(lambda _: monitor.config)
         for seed in range(30):
-            before = rows(operator)
+            grown = more_than(rows(operator))
             monitor.came(counted(300, seed=seed, shift=1.0))
-            await operator.until(lambda it, before=before: rows(it) > before)
+            await operator.until(grown)
         await operator.until(lambda it: it.revision.reason is Reason.TRAINING_SERVING_SKEW)
         where = {"namespace": "team", "model": "m", "revision": "m-1"}
         reason = "TrainingServingSkew"
@@ -188,12 +197,10 @@ async def test_a_baseline_is_learned_over_all_replicas_and_pushed_to_them() -> N
         seed = 0
         while operator.revision.baseline.source == "Learning":
             seed += 1
-            before = scene.cluster.router.units
+            moved = another_than(operator.revision.baseline)
             left.came(counted(60, seed=seed))
             right.came(counted(60, seed=-seed % 1000 + 1000))
-            told = operator.revision
-            await operator.until(lambda it, told=told: it.revision.baseline != told.baseline)
-            assert before is scene.cluster.router.units
+            await operator.until(moved)
         baseline = operator.revision.baseline
         assert (baseline.source, baseline.rows >= 1_000) == ("Learned", True)
         configs = left.asked.count("PUT /config"), right.asked.count("PUT /config")

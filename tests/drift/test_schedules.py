@@ -5,6 +5,7 @@ lost, leaders change and former ones go on for a while, polls get no answer, mon
 and pods leave.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -136,6 +137,7 @@ class Schedule:
         self.cluster.add_pod(monitor, f"10.0.0.{len(self.cluster.monitors) + 1}")
 
     async def step(self, thread: ThreadPoolExecutor) -> None:
+        happenings: dict[Callable[..., Any], int]
         happenings = {self.rows: 10, self.poll: 10, self.change_leader: 1, self.poll_former: 1}
         if self.kills:
             happenings |= {self.kill: 1, self.replace_pod: 1}
@@ -143,9 +145,9 @@ class Schedule:
         self.log.append(f"{self.elapsed:6.0f} {chosen.__name__}")
         self.elapsed += self.random.choice((1.0, 60.0, 400.0))
         if chosen in {self.poll, self.poll_former}:
-            await chosen(thread)  # type: ignore[arg-type, misc]  # both take it
+            await chosen(thread)
         else:
-            chosen()  # type: ignore[call-arg]  # none of these does
+            chosen()
 
     def living(self) -> list[FakeMonitor]:
         uids = {each["metadata"]["uid"] for each in self.cluster.api.everything("Pod")}

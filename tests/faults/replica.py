@@ -16,6 +16,7 @@ from driftline_operator.core.queue import WorkQueue
 from driftline_operator.core.reconciler import Outcome, Reconciler, Worker
 from driftline_operator.core.resync import Resync
 from driftline_operator.core.store import Store
+from driftline_operator.drift.findings import DriftBoard
 from driftline_operator.errors import DriftlineError
 from driftline_operator.router.acks import RouterAcks
 from tests.contract.memory import WatchEvent
@@ -28,14 +29,15 @@ class Replica:
     def __init__(
         self,
         api: FaultyApi,
-        controllers: Callable[[RouterAcks], Sequence[Controller]],
+        controllers: Callable[[RouterAcks, DriftBoard], Sequence[Controller]],
         clock: Clock,
         random: Random,
     ) -> None:
         self.api = api
         self.acks = RouterAcks()
         self.store = Store()
-        made = controllers(self.acks)
+        self.board = DriftBoard()
+        made = controllers(self.acks, self.board)
         self.queue = WorkQueue(clock=clock.monotonic, random=random.random)
         self.feed = Feed(self.store, self.queue, made)
         reconciler = Strict(made, self.store, Executor(api, self.feed, self), clock=clock)

@@ -10,10 +10,11 @@ from typing import Any
 
 from driftline_api import API_VERSION
 from driftline_api.keys import KEYS_FILE
-from driftline_api.names import MODEL, ROUTER
+from driftline_api.names import MODEL, REVISION, ROUTER
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Controller
 from driftline_operator.core.plan import Key, ObjectRef
+from driftline_operator.drift.findings import DriftBoard, DriftFindings
 from driftline_operator.model.containers import Images
 from driftline_operator.model.controller import ModelController
 from driftline_operator.router.acks import RouterAcks
@@ -24,6 +25,7 @@ from driftline_operator.router.observe import Configuration, Observer, live_rout
 from driftline_operator.router.traffic import agreed
 from driftline_operator.shell.poll import concerned
 from tests.contract.memory import MemoryApi
+from tests.faults.data import findings, untold
 from tests.faults.faulty import CrashError, FaultyApi, Weather
 from tests.faults.invariants import (
     ELSEWHERE,
@@ -59,11 +61,11 @@ class Time:
         return Clock(now=self.now, monotonic=lambda: self.elapsed)
 
 
-def controllers(acks: RouterAcks, random: Random) -> Sequence[Controller]:
+def controllers(acks: RouterAcks, board: DriftBoard, random: Random) -> Sequence[Controller]:
     """Return the operator's controllers, as the process has them."""
     routers = RouterConfig(image="envoy:1", xds_host="operator")
     return (
-        ModelController(Images(serving="serving:1"), acks),
+        ModelController(Images(serving="serving:1"), acks, board=board),
         RouterController(routers, KEY_CONFIG, random.randbytes),
     )
 
@@ -117,6 +119,8 @@ class Schedule:
             self._delete_child: 2,
             self._edit_child: 2,
             self._harm_keys: 1,
+            self._look_at_data: 5,
+            self._lose_monitor: 2,
             self._delete_model: 1,
         }
         chosen = self.random.choices(list(happenings), list(happenings.values()))[0]
@@ -137,6 +141,9 @@ class Schedule:
             await self._until(lambda: conflicts(self.api, "m"), "the conflict is told")
             self._remove_foreign()
         await self._until(lambda: not self._unrealised(), "the latest spec is realised")
+        self._look_at_data()
+        await self._until(lambda: not self._untold(), "what was found is told")
+        assert not self._unrealised(), "what was found changes nothing else"
 
     async def _until(self, holds: Callable[[], object], what: str) -> None:
         """Let everybody get their turn until it holds and nothing changes any more."""
@@ -148,6 +155,15 @@ class Schedule:
             if still >= STILL and holds():
                 return
         raise AssertionError(f"never {what}: {self._unrealised()}\n{self.story()}")
+
+    def _untold(self) -> list[str]:
+        """Return what the leader has found and status does not say."""
+        models = self.api.everything("Model")
+        return [what for each in models for what in untold(each, self._found(each))]
+
+    def _found(self, model: Any) -> DriftFindings | None:
+        meta = model["metadata"]
+        return self.leader.board.of(NAMESPACE, meta["name"], meta["uid"])
 
     def _unrealised(self) -> list[str]:
         served = unrealised(self.api, self.workloads.ready_routers())
@@ -242,7 +258,7 @@ class Schedule:
         api = FaultyApi(self.api, self.weather, self.invariants.about_to)
         replica = Replica(
             api,
-            lambda acks: controllers(acks, self.random),
+            lambda acks, board: controllers(acks, board, self.random),
             self.time.clock(),
             self.random,
         )
@@ -277,6 +293,28 @@ class Schedule:
         state = Observer().state(leader.store, NAMESPACE)
         for name in concerned(state, before, said):
             leader.queue.add(Key(controller="model", namespace=NAMESPACE, name=name))
+
+    def _look_at_data(self) -> None:
+        """The leader finds something of the data of whatever serves, as its drift loop does."""
+        for model in self.api.everything("Model"):
+            meta, before = model["metadata"], self._found(model)
+            stable = (model.get("status") or {}).get("stableRevision")
+            if stable is None:
+                continue
+            found = findings(stable, meta["uid"], self.time.now(), self.random)
+            self.leader.board.note(NAMESPACE, meta["name"], found)
+            self.log.append(f"        {meta['name']}: {found.revisions[stable].reason}")
+            if before is None or before.edge != found.edge:
+                key = Key(controller="model", namespace=NAMESPACE, name=meta["name"])
+                self.leader.queue.add(key)
+
+    def _lose_monitor(self) -> None:
+        """A monitor crashes, or comes back. It may stay away for good."""
+        pods = [
+            each for each in self.api.everything("Pod") if REVISION in each["metadata"]["labels"]
+        ]
+        if pods:
+            self.workloads.unwatched ^= {self.random.choice(pods)["metadata"]["name"]}
 
     def _edit_spec(self) -> None:
         name = self.random.choice(("m", "n"))

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MANAGED_BY, REVISION
+from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MANAGED_BY, MONITOR, REVISION
 from driftline_operator.core.plan import Manifest, ObjectRef
+from driftline_operator.model.containers import SERVER
 from driftline_operator.router.inputs import Routed
 from driftline_operator.router.observe import Configuration
 from driftline_operator.router.traffic import Acknowledged
@@ -20,6 +21,14 @@ from tests.contract.memory import MemoryApi
 NAMESPACE = "team"
 #: In a URI: this model never gets ready, or its artifact is not there.
 BROKEN, MISSING = "broken", "missing"
+
+_CRASHED: Manifest = {
+    "name": MONITOR,
+    "ready": False,
+    "restartCount": 7,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+}
 
 Served = dict[str, tuple[dict[str, int], frozenset[str]]]
 
@@ -61,6 +70,8 @@ class Workloads:
         self._api = api
         self._now = now
         self._made = 0
+        #: Pods whose monitor is down.
+        self.unwatched: set[str] = set()
         self.routers: dict[str, Router] = {}
 
     def tick(self) -> None:
@@ -101,7 +112,7 @@ class Workloads:
         ready = {
             pod["metadata"]["labels"].get(REVISION, "")
             for pod in self._api.everything("Pod")
-            if _is_ready(pod)
+            if _answers(pod)
         }
         version = router.version
         reached = frozenset(known & ready)
@@ -192,12 +203,17 @@ class Workloads:
         else:
             runs = ready = BROKEN not in _uri_of(pod)
         state = {"running": {}} if runs else {"waiting": {"reason": "CrashLoopBackOff"}}
+        down = {MONITOR} if pod["metadata"]["name"] in self.unwatched else set()
+        whole = ready and not down
         return {
             "phase": "Running",
             "podIP": "10.0.0.1",
-            "conditions": [condition("Ready", "True" if ready else "False")],
+            "conditions": [condition("Ready", "True" if whole else "False")],
             "containerStatuses": [
-                {"name": name, "ready": ready, "restartCount": 0, "state": state} for name in names
+                _CRASHED
+                if name in down
+                else {"name": name, "ready": ready, "restartCount": 0, "state": state}
+                for name in names
             ],
         }
 
@@ -223,6 +239,12 @@ def _is_router(pod: Manifest) -> bool:
 def _is_ready(pod: Manifest) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _answers(pod: Manifest) -> bool:
+    """Tell whether a pod's server is ready, whatever its monitor does."""
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    return any(each["name"] == SERVER and each["ready"] for each in containers)
 
 
 def _uri_of(holder: Manifest) -> str:

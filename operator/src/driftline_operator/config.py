@@ -15,6 +15,8 @@ class OperatorConfig:
     Attributes:
         namespace: the release's, where the Lease lies.
         watch_namespaces: whose Models are served; empty for all.
+        monitor_resources: of the container beside each new model server that watches it.
+        proxy_resources: of the one through which requests go to a foreign server.
         xds_host: the name under which routers reach any replica.
         http_port: where this process serves health and metrics.
         xds_port: where it answers routers; their Service always offers it at 8081.
@@ -37,6 +39,8 @@ class OperatorConfig:
     cluster_domain: str = "cluster.local"
     router_replicas: int = 2
     router_resources: Mapping[str, Any] = field(default_factory=dict)
+    monitor_resources: Mapping[str, Any] = field(default_factory=dict)
+    proxy_resources: Mapping[str, Any] = field(default_factory=dict)
     http_port: int = 8080
     xds_port: int = 8081
     receipt_rotation_days: int = 30
@@ -66,6 +70,8 @@ class OperatorConfig:
             cluster_domain=environ.get("DRIFTLINE_CLUSTER_DOMAIN") or "cluster.local",
             router_replicas=_count(environ, "DRIFTLINE_ROUTER_REPLICAS", 2),
             router_resources=_object(environ, "DRIFTLINE_ROUTER_RESOURCES"),
+            monitor_resources=_object(environ, "DRIFTLINE_MONITOR_RESOURCES"),
+            proxy_resources=_object(environ, "DRIFTLINE_PROXY_RESOURCES"),
             http_port=_count(environ, "DRIFTLINE_HTTP_PORT", 8080),
             xds_port=_count(environ, "DRIFTLINE_XDS_PORT", 8081),
             receipt_rotation_days=_count(environ, "DRIFTLINE_RECEIPT_ROTATION_DAYS", 30),

@@ -10,6 +10,8 @@ from driftline_operator.model.canonical import canonical
 from driftline_operator.model.observed import Pinned
 
 SERVER: Final = "server"
+#: Of our own server, over HTTP.
+PORT: Final = 8080
 MODEL_DIR: Final = "/mnt/model"
 PVC_DIR: Final = "/mnt/pvc"
 KEYS_DIR: Final = "/etc/driftline/keys"

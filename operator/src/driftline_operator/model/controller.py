@@ -8,6 +8,7 @@ from typing import Any, Final
 from driftline_api.names import COMPONENT, COMPONENT_ROUTER, MODEL, ROUTER
 from driftline_operator.core.controller import Change, Snapshot
 from driftline_operator.core.plan import Key, Manifest, ObjectRef, Plan, Refusal
+from driftline_operator.drift.findings import DriftBoard
 from driftline_operator.model.containers import Images
 from driftline_operator.model.gather import gather
 from driftline_operator.model.observed import Observed
@@ -28,15 +29,24 @@ class ModelController:
             acknowledgement changed; here it is only read, while gathering.
         observer: reads ConfigMaps of routers, shared with the router's controller to parse
             each state only once.
+        board: what was found of each Model's data. The drift loop writes it and enqueues the
+            Models concerned.
     """
 
     name = _NAME
     settle = 0.0
 
-    def __init__(self, images: Images, acks: RouterAcks, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        images: Images,
+        acks: RouterAcks,
+        observer: Observer | None = None,
+        board: DriftBoard | None = None,
+    ) -> None:
         self._images = images
         self._acks = acks
         self._observer = observer or Observer()
+        self._board = board or DriftBoard()
 
     def keys_for(self, change: Change, snapshot: Snapshot) -> Iterable[Key]:
         """Return the Models that a change concerns."""
@@ -60,7 +70,7 @@ class ModelController:
         model = snapshot.find("Model", key.namespace, key.name)
         if model is None:
             return None
-        return gather(model, snapshot, self._routers(model, snapshot), refusals)
+        return gather(model, snapshot, self._routers(model, snapshot), refusals, self._board)
 
     def plan(self, observed: Observed, now: datetime) -> Plan:
         """Decide."""

@@ -1,14 +1,21 @@
 """What people are told once, when it happens: the differences between two statuses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from driftline_api.conditions import ConditionType, Reason
 from driftline_api.model import Condition, ModelStatus, Share
 from driftline_operator.core.plan import EventRecord
+from driftline_operator.model.drift_events import (
+    baseline_accepted,
+    baseline_learned,
+    baseline_refused,
+    drift_cleared,
+    drift_detected,
+)
 from driftline_operator.model.observed import Subject
 from driftline_operator.model.status import model_ref
+from driftline_operator.model.told import Told
 
 _ORDINARY: Final = frozenset(
     {
@@ -20,15 +27,6 @@ _ORDINARY: Final = frozenset(
         Reason.UP_TO_DATE,
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """An Event's content."""
-
-    type: Literal["Normal", "Warning"]
-    reason: Reason
-    message: str
 
 
 def _condition(status: ModelStatus, kind: ConditionType) -> Condition | None:
@@ -119,6 +117,11 @@ TRANSITIONS: Final[tuple[Callable[[ModelStatus, ModelStatus], Told | None], ...]
     promoted,
     ready_changed,
     trouble_began,
+    drift_detected,
+    drift_cleared,
+    baseline_learned,
+    baseline_accepted,
+    baseline_refused,
 )
 
 

@@ -10,6 +10,7 @@ from driftline_api.model import ModelSpec, ModelStatus
 from driftline_api.names import ARTIFACT_HASH, REVISION
 from driftline_operator.core.controller import Snapshot
 from driftline_operator.core.plan import Manifest, ObjectRef, Refusal
+from driftline_operator.drift.findings import DriftBoard
 from driftline_operator.model.annotations import INPUTS_HASH, REPLICAS
 from driftline_operator.model.clock import BEGINNING, parsed
 from driftline_operator.model.observed import (
@@ -27,7 +28,11 @@ from driftline_operator.router.traffic import RouterView
 
 
 def gather(
-    model: Manifest, snapshot: Snapshot, router: RouterView, refusals: Sequence[Refusal]
+    model: Manifest,
+    snapshot: Snapshot,
+    router: RouterView,
+    refusals: Sequence[Refusal],
+    board: DriftBoard | None = None,
 ) -> Observed:
     """Return what is known of a Model."""
     subject = parse_subject(model)
@@ -45,6 +50,7 @@ def gather(
         router=router,
         leftovers=frozenset(ObjectRef.of(e) for e in labelled if _is_leftover(e, subject)),
         refusals=tuple(refusals),
+        drift=board.of(subject.namespace, subject.name, subject.uid) if board else None,
     )
 
 

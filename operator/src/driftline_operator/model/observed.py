@@ -12,6 +12,7 @@ from typing import Literal
 
 from driftline_api.model import ModelSpec, ModelStatus
 from driftline_operator.core.plan import Deletion, Manifest, ObjectRef, Refusal
+from driftline_operator.drift.findings import DriftFindings
 from driftline_operator.router.traffic import RouterView
 
 
@@ -194,6 +195,7 @@ class Observed:
         leftovers: what an earlier Model of this name owned, and the garbage collector has not
             come to yet. It is in the way of names, but not for long.
         refusals: what could not be applied a moment ago, in this same reconcile.
+        drift: what was found of its data; None where nobody has looked since we began.
     """
 
     model: Subject
@@ -205,6 +207,7 @@ class Observed:
     router: RouterView = field(default_factory=RouterView)
     leftovers: frozenset[ObjectRef] = frozenset()
     refusals: Sequence[Refusal] = ()
+    drift: DriftFindings | None = None
 
     def record(self, name: str | None) -> Record | None:
         """Return the revision of this name."""

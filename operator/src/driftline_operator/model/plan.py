@@ -18,6 +18,7 @@ from driftline_operator.model.children import (
 )
 from driftline_operator.model.containers import Images
 from driftline_operator.model.decision import Decision, deadline_of, decide, hold
+from driftline_operator.model.drift import held_drift, say_drift
 from driftline_operator.model.events import plan_events
 from driftline_operator.model.health import Problem
 from driftline_operator.model.observed import Observed, Record
@@ -51,14 +52,20 @@ def _concluded(
     records: tuple[Record, ...] | None = None,
 ) -> Plan:
     observed = case.observed
-    status = render_status(case, observed.records if records is None else records)
+    known = observed.records if records is None else records
+    drift = say_drift(case)
+    held = held_drift(case, drift)
+    status = render_status(case, known, held)
     write = write_status(observed, status)
+    if write:
+        status = render_status(case, known, drift)
+        write = write_status(observed, status)
     return Plan(
         apply=apply,
         delete=delete,
         status=write,
         events=plan_events(observed.model, status) if write else (),
-        requeue_after=_requeue(case),
+        requeue_after=_requeue(case, None if write else held.due),
     )
 
 
@@ -138,7 +145,7 @@ def _held(
     return held
 
 
-def _requeue(case: Case) -> float | None:
+def _requeue(case: Case, figures: datetime | None) -> float | None:
     """Return the seconds until something is due that no event will tell."""
     decision, resolution = case.decision, case.decision.resolution
     times = (
@@ -148,6 +155,7 @@ def _requeue(case: Case) -> float | None:
         _certain(resolution.problem),
         _certain(decision.hindered),
         _certain(decision.outage),
+        figures,
     )
     ahead = [at for at in times if at and at > case.now]
     return (min(ahead) + ROUNDING - case.now).total_seconds() if ahead else None

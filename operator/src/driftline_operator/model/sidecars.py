@@ -23,6 +23,7 @@ from driftline_operator.model.containers import (
     KEYS_DIR,
     LEAVING,
     MODEL_DIR,
+    PORT,
     START_SECONDS,
     TMP,
     Identity,
@@ -50,15 +51,17 @@ def sidecars(
         ports = spec.runtime.container.ports
         routes = {PROXY_PORT: ports.http} | ({PROXY_GRPC_PORT: ports.grpc} if ports.grpc else {})
         yield _proxy(about(spec, pinned, identity), routes, identity, images)
-    yield _monitor(about(spec, pinned, identity), pinned.secret, identity, images)
+    container = spec.runtime.container
+    server = f"http://127.0.0.1:{container.ports.http if container else PORT}"
+    what = ["--model-name", identity.model, "--model-dir", MODEL_DIR, "--server", server]
+    yield _monitor(what, about(spec, pinned, identity), pinned.secret, images)
 
 
 def _monitor(
-    env: list[dict[str, Any]], secret: str | None, identity: Identity, images: Images
+    what: list[str], env: list[dict[str, Any]], secret: str | None, images: Images
 ) -> dict[str, Any]:
     """Return the container that watches. It fetches a baseline as the artifact was fetched."""
-    what = ["--model-name", identity.model, "--model-dir", MODEL_DIR, "--keys", KEYS_DIR]
-    where = ["--port", str(MONITOR_PORT), "--tap", TAP_SOCKET]
+    where = ["--keys", KEYS_DIR, "--port", str(MONITOR_PORT), "--tap", TAP_SOCKET]
     pod = of_pod(
         POD_UID="metadata.uid",
         POD_NAME="metadata.name",

@@ -11,6 +11,7 @@ from driftline_operator.model.assess import Verdict, judge_ready, judge_reconcil
 from driftline_operator.model.case import Case
 from driftline_operator.model.clock import written
 from driftline_operator.model.containers import Identity
+from driftline_operator.model.drift import DriftSaid
 from driftline_operator.model.observed import Observed, Record, Subject
 from driftline_operator.model.stalls import find_stall
 from driftline_operator.model.template import pod_labels
@@ -19,7 +20,7 @@ from driftline_operator.model.works import find_work
 MOST_LISTED = 32
 
 
-def render_status(case: Case, records: Sequence[Record]) -> ModelStatus:
+def render_status(case: Case, records: Sequence[Record], drift: DriftSaid) -> ModelStatus:
     """Return the status; `records` are the revisions that are kept."""
     observed, decision = case.observed, case.decision
     model, rollout = observed.model, decision.rollout
@@ -28,7 +29,7 @@ def render_status(case: Case, records: Sequence[Record]) -> ModelStatus:
     serving = next((each for each in records if each.name == shown), None)
     return ModelStatus(
         observed_generation=model.generation,
-        **_summary(case),
+        **_summary(case, drift.verdict),
         url=f"http://{model.name}.{model.namespace}.svc",
         stable_revision=rollout.stable,
         target_revision=rollout.target,
@@ -39,10 +40,11 @@ def render_status(case: Case, records: Sequence[Record]) -> ModelStatus:
         selector=_selector(model, shown),
         traffic=rollout.traffic,
         revisions=_revisions(case, records),
+        drift=drift.block,
     )
 
 
-def _summary(case: Case) -> dict[str, str | list[Condition]]:
+def _summary(case: Case, drift: Verdict) -> dict[str, str | list[Condition]]:
     """Return phase, message and conditions."""
     stall, work = find_stall(case), find_work(case)
     ready = judge_ready(case, stall)
@@ -52,12 +54,15 @@ def _summary(case: Case) -> dict[str, str | list[Condition]]:
         ConditionType.RECONCILING: judge_reconciling(stall, work),
         ConditionType.STALLED: stalled,
         ConditionType.ROLLOUT_SUCCEEDED: judge_rollout(case, stall),
+        ConditionType.DRIFT_FREE: drift,
     }
     told = stall or work or ready
     unavailable = "Unavailable" if ready.status == "False" else "Promoted"
     phase = "Stalled" if stall else work.phase if work else unavailable
     conditions = [_condition(case, kind, verdict) for kind, verdict in verdicts.items() if verdict]
-    return {"phase": phase, "message": told.message, "conditions": conditions}
+    differ = drift.status == "False" and told is ready
+    aside = f". Its data differ ({drift.reason}): see the condition DriftFree" if differ else ""
+    return {"phase": phase, "message": told.message + aside, "conditions": conditions}
 
 
 def _condition(case: Case, kind: ConditionType, verdict: Verdict) -> Condition:

@@ -21,6 +21,7 @@ from driftline_operator.model.containers import (
     KEYS_DIR,
     LEAVING,
     MODEL_DIR,
+    PORT,
     SERVER,
     START_SECONDS,
     TMP,
@@ -37,7 +38,6 @@ from driftline_operator.model.sidecars import is_proxied, sidecars
 
 FETCHER: Final = "fetcher"
 RESOLVER: Final = "resolver"
-PORT: Final = 8080
 GRPC_PORT: Final = 9000
 #: Of our own server: health of all its workers, and their metrics.
 ADMIN_PORT: Final = 8081

@@ -101,6 +101,8 @@ class Courier:
         for task in sending:
             task.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
+        # One that was cancelled before it began never came to an end of its own.
+        self._sending.clear()
 
     async def _deliver(self, notice: Notice, done: Callable[[], None]) -> None:
         last = ""
@@ -121,7 +123,7 @@ class Courier:
                 self.give_up(notice, f"{self._delivery.attempts} attempts; the last: {last}")
             done()
         finally:
-            del self._sending[notice.id]
+            self._sending.pop(notice.id, None)
 
     def _pause(self, attempt: int) -> float:
         longest = min(self._delivery.longest, self._delivery.pause * 2.0 ** (attempt - 1))
@@ -143,6 +145,8 @@ class Courier:
                 status = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return _Refusal(message=f"no answer: {error or type(error).__name__}", final=False)
+        except ValueError as error:
+            return _Refusal(message=f"it cannot be sent: {type(error).__name__}", final=True)
         if 200 <= status < 300:
             return None
         final = 300 <= status < 500 and status not in _WORTH_ANOTHER_TRY

@@ -48,9 +48,9 @@ class Operator:
     """One replica: everything that runs in it, joined."""
 
     def __init__(self, config: OperatorConfig, api: Api) -> None:
-        acks = RouterAcks()
+        acks, board = RouterAcks(), DriftBoard()
         controllers = (
-            ModelController(images_of(config), acks),
+            ModelController(images_of(config), acks, board=board),
             RouterController(router_config_of(config), key_config_of(config)),
         )
         self._config = config
@@ -69,7 +69,7 @@ class Operator:
         self.synced = Synced(resync, self.metrics)
         self.watch = Watch(self.feed, WATCHED, config.watch_namespaces)
         poll = RouterPoll(self.store, acks, self.queue.add)
-        self.drift = self._drift_loop(config, api, DriftBoard())
+        self.drift = self._drift_loop(config, api, board)
         services = [poll.run, self.drift.run]
         self._leading = Leading(self.synced, self.feed, worker, services=services)
         self._stopping = False
@@ -134,6 +134,8 @@ def images_of(config: OperatorConfig) -> Images:
         serving=config.serving_image,
         pull_policy=config.image_pull_policy,
         pull_secrets=config.image_pull_secrets,
+        monitor=config.monitor_resources,
+        proxy=config.proxy_resources,
     )
 
 
