@@ -25,6 +25,9 @@ _INDEX: Final = "CREATE INDEX IF NOT EXISTS kept_at ON kept (at)"
 class Ledger:
     """A file of predictions, or a table in memory; for many threads and processes at a time.
 
+    What was kept outlives the process at once, and the machine's loss of power after a while: to
+    wait for the disk would cost more than most predictions.
+
     >>> with Ledger() as ledger:
     ...     ledger.keep("order 17", Prediction(id="0190"))
     ...     ledger.find("order 17").id
@@ -57,6 +60,7 @@ class Ledger:
             )
             if file:
                 self._table.execute("PRAGMA journal_mode=WAL")
+                self._table.execute("PRAGMA synchronous=NORMAL")
             self._table.execute(_TABLE)
             self._table.execute(_INDEX)
         except sqlite3.Error as error:
