@@ -62,8 +62,8 @@ def build_profile(scene: Scene, directory: Path) -> str:
     with tempfile.TemporaryDirectory() as elsewhere:
         data = Path(elsewhere, ROWS_FILE)
         write_csv(scene, scene.trained, data)
-        command = [*CLI, "profile", "build", str(data), "--model", str(directory / MODEL_FILE)]
-        command += ["--in-order"] * scene.in_order
+        command = [*CLI, "profile", "build", str(data), "--in-order"]
+        command += ["--model", str(directory / MODEL_FILE)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"driftline profile build: {done.stderr.strip()}")

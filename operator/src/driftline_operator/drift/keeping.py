@@ -16,7 +16,7 @@ from driftline_api.names import MODEL
 from driftline_operator.core.plan import Manifest, ObjectRef
 from driftline_operator.drift.model_drift import ModelDrift
 from driftline_operator.drift.notices import Notice
-from driftline_operator.drift.revision import RevisionDrift, Told
+from driftline_operator.drift.revision import Reference, RevisionDrift, Told
 from driftline_operator.drift.seen import Seen
 from driftline_operator.drift.units import Ledger, RouterCounts
 from driftline_stats.errors import StatsError
@@ -183,6 +183,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
         return replace(revision, stored=stored)
     plan = WatchPlan.from_json(state["learned"])
     try:
-        return replace(revision, watch=Watch.restored(plan, state["stored"]))
+        watch = Watch.restored(plan, state["stored"])
     except StatsError:
-        return replace(revision, watch=Watch.start(plan))
+        watch = Watch.start(plan)
+    return replace(revision, watch=watch, reference=Reference.of(plan))

@@ -10,7 +10,7 @@ from driftline_api.monitoring import Monitoring
 from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.drift.model_drift import Heard, ModelDrift
 from driftline_operator.drift.notices import MOST_WAITING, About, edges_of, notice
-from driftline_operator.drift.revision import RevisionDrift, Told, reference_rows
+from driftline_operator.drift.revision import RevisionDrift, Told
 from driftline_stats.watch.findings import Findings, learning, missing
 from driftline_stats.watch.moves import Move
 from driftline_stats.watch.watch import Watch
@@ -159,8 +159,8 @@ def _performance(raw: Findings) -> Performance | None:
 def baseline_of(revision: RevisionDrift) -> BaselineStatus:
     """Return what live rows are compared with."""
     problem, watch = revision.problem, revision.watch
-    if watch:
-        return _baseline_of_watch(watch, problem)
+    if watch and revision.reference:
+        return _baseline_of_watch(watch, revision.reference.rows, problem)
     if revision.plan:
         rows = revision.learning.rows if revision.learning else 0
         wanted = revision.learning.wanted if revision.learning else 0
@@ -168,13 +168,13 @@ def baseline_of(revision: RevisionDrift) -> BaselineStatus:
     return BaselineStatus(problem=problem)
 
 
-def _baseline_of_watch(watch: Watch, problem: str) -> BaselineStatus:
+def _baseline_of_watch(watch: Watch, rows: int, problem: str) -> BaselineStatus:
     plan, drifting = watch.plan, watch.state.drifting
     if not plan.trained:
-        return BaselineStatus(source="Learned", rows=reference_rows(plan.profile), problem=problem)
+        return BaselineStatus(source="Learned", rows=rows, problem=problem)
     if drifting.live:
         return BaselineStatus(source="Accepted", rows=drifting.first.rows, problem=problem)
-    return BaselineStatus(source="Profile", rows=reference_rows(plan.profile), problem=problem)
+    return BaselineStatus(source="Profile", rows=rows, problem=problem)
 
 
 def observation_of(name: str, revision: RevisionDrift, heard: Heard) -> Observation:
