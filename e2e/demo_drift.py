@@ -24,7 +24,7 @@ from e2e.kubectl import Kubectl, KubectlError, NeverHappenedError
 from e2e.workspace import Workspace
 
 NAMESPACE = "driftline-demo-drift"
-FIRST, LAST = 20_000, 50_000
+FIRST, LAST = 15_000, 50_000
 ROWS, RATE = 20, 25
 #: Rows in a year of this load: at one false alarm a year, those between two of them.
 BUDGET = ROWS * RATE * 365 * 86_400
@@ -76,7 +76,7 @@ def show_drift(space: Workspace) -> None:
         rows = promise(scene)
     say(f"    {FEATURE} will move; {rows:,.0f} rows are needed, at one false alarm a year")
     with step("deploy it on two replicas"):
-        baseline = {"baseline": {"rows": 1_000}}
+        baseline = {"baseline": {"rows": 8_000}}
         space.apply(model(space, placed, replicas=2, monitoring=baseline))
         space.wait_promoted(scene.name, within=180)
     how = replay(space, placed, first=FIRST, last=LAST, rows=ROWS, rate=RATE, label_after=2.0)

@@ -14,8 +14,8 @@ from e2e.drift.scenes import loans
 from e2e.drift.watched import Watcher, one_look, told
 from e2e.workspace import Workspace
 
-FIRST, LAST = 20_000, 45_000
-ROWS, RATE = 20, 40
+FIRST, LAST = 12_000, 50_000
+ROWS, RATE = 25, 40
 #: At the load of the test; a year of it at one false alarm.
 BUDGET = ROWS * RATE * 365 * 86_400
 
@@ -28,7 +28,7 @@ def placed(workspace: Workspace) -> Placed:
 @pytest.fixture(scope="module")
 def watcher(workspace: Workspace, placed: Placed) -> Iterator[Watcher]:
     """A Model under load, with labels two seconds after each answer."""
-    baseline = {"rows": 1_000}
+    baseline = {"rows": 8_000}
     workspace.apply(model(workspace, placed, replicas=2, monitoring={"baseline": baseline}))
     workspace.wait_promoted("loans")
     how = replay(workspace, placed, first=FIRST, last=LAST, rows=ROWS, rate=RATE, label_after=2.0)
