@@ -17,7 +17,7 @@ ROWS, RATE = 20, 25
 @pytest.fixture(scope="module")
 def watcher(workspace: Workspace) -> Iterator[Watcher]:
     placed = place(workspace.system, employment())
-    monitoring = {"baseline": {"rows": 1_000}}
+    monitoring = {"baseline": {"rows": 4_000}}
     workspace.apply(model(workspace, placed, monitoring=monitoring))
     workspace.wait_promoted("employment")
     how = replay(workspace, placed, first=FIRST, rows=ROWS, rate=RATE, label_after=1.0)
