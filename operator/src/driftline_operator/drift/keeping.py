@@ -140,6 +140,7 @@ def _revision(revision: RevisionDrift) -> dict[str, Any]:
     return {
         "ledger": asdict(revision.ledger),
         "looked": revision.looked,
+        "settled": revision.settled,
         "plan": revision.plan,
         "learning": revision.learning.to_json() if revision.learning else "",
         "learned": watch.plan.to_json() if watch and not watch.plan.trained else "",
@@ -172,6 +173,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
     revision = RevisionDrift(
         ledger=Ledger(**state["ledger"]),
         looked=state["looked"],
+        settled=state["settled"],
         plan=state["plan"],
         learning=Learning.from_json(state["learning"]) if state["learning"] else None,
         problem=state["problem"],

@@ -80,6 +80,7 @@ class RevisionDrift:
     Attributes:
         ledger: inferences, by who tells of them.
         looked: Unix seconds of the last look at its data; 0 before the first.
+        settled: a monitor has counted by our configuration, and so knows what it compares with.
         plan: bins that a monitor proposed, packed, while rows are learned by them.
         learning: while the first rows become the baseline.
         watch: while there is a baseline.
@@ -93,6 +94,7 @@ class RevisionDrift:
 
     ledger: Ledger = field(default_factory=Ledger)
     looked: float = 0.0
+    settled: bool = False
     plan: str = ""
     learning: Learning | None = None
     watch: Watch | None = None
@@ -101,6 +103,11 @@ class RevisionDrift:
     problem: str = ""
     note: str = ""
     told: Told = field(default_factory=Told)
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether there is something to say, and not only what an earlier operator knew."""
+        return self.settled and not (self.stored and self.watch is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +214,7 @@ def replanned(revision: RevisionDrift, name: str, monitoring: Monitoring) -> Rev
     Whoever gives a profile no longer wants what was learned without one.
     """
     if monitoring.baseline.uri and _packed_plan(revision):
-        return RevisionDrift(ledger=revision.ledger, looked=revision.looked)
+        return RevisionDrift(ledger=revision.ledger, looked=revision.looked, told=revision.told)
     if revision.watch is None:
         return revision
     before = revision.watch.plan

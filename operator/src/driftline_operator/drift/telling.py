@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from driftline_api.conditions import Reason
-from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
+from driftline_api.drift import (
+    BaselineStatus,
+    DriftedFeature,
+    Latency,
+    Observation,
+    Performance,
+)
 from driftline_api.monitoring import Monitoring
 from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.drift.model_drift import Heard, ModelDrift
@@ -48,7 +54,7 @@ def said(drift: ModelDrift, heard: Heard, monitoring: Monitoring, about: About |
     waiting, edges, edge = list(drift.waiting), drift.edges, False
     for name in sorted(drift.revisions):
         before = drift.revisions[name]
-        if not before.looked:
+        if not before.can_be_told:
             continue
         raw = _findings(before, monitoring)
         told = _told(before, raw, heard.now)
@@ -114,6 +120,7 @@ def _revision(name: str, revision: RevisionDrift, raw: Findings, heard: Heard) -
         evidence=raw.evidence,
         features=tuple(_feature(each) for each in raw.features),
         performance=_performance(raw),
+        latency=_latency(raw),
         baseline=baseline_of(revision),
         observation=observation_of(name, revision, heard),
         warnings=(*_refused(revision), *raw.warnings),
@@ -153,6 +160,18 @@ def _performance(raw: Findings) -> Performance | None:
         labels=found.labels,
         coverage=None if found.coverage is None else min(1.0, max(0.0, found.coverage)),
         delay_seconds=None if found.delay_seconds is None else int(found.delay_seconds),
+    )
+
+
+def _latency(raw: Findings) -> Latency | None:
+    found = raw.latency
+    if found is None:
+        return None
+    return Latency(
+        median_micros=found.median,
+        p99_micros=found.p99,
+        first_median_micros=found.median_first,
+        first_p99_micros=found.p99_first,
     )
 
 
