@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-drift test test-long check cluster-up cluster-down images crds protos docs bench-operator bench-serving bench-stats simulate lock format setup setup-go setup-cluster
+.PHONY: help demo demo-drift test test-long check cluster-up cluster-down images crds protos docs bench-operator bench-serving bench-stats bench-monitor simulate lock format setup setup-go setup-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-serving: setup-cluster ## Measure the model server, with ratios
 
 bench-stats: setup ## Measure how fast rows are counted, with ratios
 	@$(RUN) e2e.bench stats
+
+bench-monitor: setup-cluster ## Measure what the monitor and the proxy cost, with ratios
+	@$(RUN) e2e.bench monitor
 
 simulate: setup ## Whether the statistics keep what they state: up to 30 minutes
 	@$(RUN) e2e.simulate

@@ -88,14 +88,15 @@ def _bounds(field: Schema) -> str:
     low, high = field.get("minimum"), field.get("maximum")
     if low is None or high is None or high >= 2**31 - 1:
         return ""
-    return f", {low} to {high}"
+    above = "more than " if field.get("exclusiveMinimum") else ""
+    return f", {above}{low} to {high}"
 
 
 def _default(field: Schema) -> str:
     default = field.get("default")
     if isinstance(default, bool):
         default = str(default).lower()
-    return f", default `{default}`" if isinstance(default, str | int) else ""
+    return f", default `{default}`" if isinstance(default, str | int | float) else ""
 
 
 def _description(field: Schema, required: bool) -> str:

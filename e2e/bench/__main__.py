@@ -1,4 +1,4 @@
-"""`python -m e2e.bench operator`, `serving`, `stats`: measure, and say how it compares."""
+"""`python -m e2e.bench operator`, `serving`, `stats`, `monitor`: measure, and compare."""
 
 import argparse
 import asyncio
@@ -10,7 +10,8 @@ from e2e.bench import report
 from e2e.bench.cases import Measured, Tell, Wanted, measure
 from e2e.bench.figures import figures_of
 from e2e.bench.isolation import isolate
-from e2e.bench.method import SERVING_WORDS, STATS_WORDS, WORDS
+from e2e.bench.method import MONITOR_WORDS, SERVING_WORDS, STATS_WORDS, WORDS
+from e2e.bench.monitor import run as monitor
 from e2e.bench.report import Figure
 from e2e.bench.scene import CHECKOUT
 from e2e.bench.serving import run as serving
@@ -42,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
     counting.add_argument("--runs", type=int, default=5, help="of each; medians are reported")
     counting.add_argument("--seconds", type=float, default=0.4, help="of each, in each run")
     counting.add_argument("--write", action="store_true", help="write its page anew")
+    beside = benchmarks.add_parser("monitor")
+    beside.add_argument("--runs", type=int, default=3, help="of each; medians are reported")
+    beside.add_argument("--seconds", type=int, default=5, help="of each, in each run")
+    beside.add_argument("--write", action="store_true", help="write its page anew")
     operator = benchmarks.add_parser("operator")
     operator.add_argument("--models", type=_numbers, default=[1000, 2000], metavar="N,N")
     operator.add_argument("--cases", type=_cases, default=list(CASES), metavar="CASE,CASE")
@@ -81,6 +86,11 @@ def main() -> None:
         figures, sections = stats.measure(args.runs, args.seconds)
         print(f"\n{sections}")
         words = f"{sections}\n\n{STATS_WORDS.strip()}"
+    elif args.benchmark == "monitor":
+        title = "The monitor"
+        figures, sections = monitor.measure(args.runs, args.seconds, _teller())
+        print(f"\n{sections}")
+        words = f"{sections}\n\n{MONITOR_WORDS.strip()}"
     else:
         title, words = "The operator", WORDS
         figures = operator_figures(args, _teller())

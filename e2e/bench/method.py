@@ -125,3 +125,33 @@ each feature within 1.3 % of the rows, mergeable. **numpy searchsorted** sorts t
 the same bins, feature after feature. **river ADWIN** is one detector a feature: it does not count,
 it detects, and takes one value at a time.
 """
+
+
+MONITOR_WORDS = """
+`make bench-monitor` measures anew; `python -m e2e.bench monitor --help` says how to run less of it.
+Figures depend on the machine, so the bars that matter are ratios to what the same machine does in
+the same run.
+
+## How it is measured
+
+**The monitor and the payload logger** are told the same inferences: one row of 20 features, a label
+and two scores, at a steady rate. What tells them stands in for a model server, so that the model's
+own work does not blur the figures: it holds inferences that are over, and tells of them as the
+model server does over the tap, or as one HTTP POST of JSON for each, over 16 connections that are
+kept. Both ways hold 4,096 inferences and drop the oldest beyond that. Who tells and who is told
+have a CPU each. *Saturated* is as many as are taken: only as much is made as there is room for.
+
+The **payload logger** is plain aiohttp: it writes each event to a file as a line, and looks at
+nothing. The **monitor** counts by a plan that it proposed after some rows, with pairs and distance,
+as in a cluster without a profile; *counted* says of how many inferences it counted the rows, as it
+takes no more than a quarter of a CPU for that by default.
+
+*CPU* is that of a second, of one CPU. *µs each* is the CPU that an inference cost who was told; *µs
+each, server* is what telling cost, which is measured by making as many and telling nobody. *Both
+ends* is their sum. *Memory* is the proportional set size (PSS) after a run.
+
+**The proxy** stands between wrk and our own model server without a tap, with 200 trees: hardly any
+other server is as fast, so what is lost here is the most that is lost. Server, proxy and monitor
+share one CPU, as in a pod that is given one, and wrk has another. *Requests/s* are those of 64
+connections. The **aiohttp reverse proxy** is the plainest one, and tells nobody of anything.
+"""

@@ -24,6 +24,7 @@ FIRST: Final = (
     "drift",
     "drift_assumptions",
     "drift_peers",
+    "watch",
     "experiment",
     "bandits",
 )

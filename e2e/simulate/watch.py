@@ -208,14 +208,14 @@ def _delay(what: str, live: Draw, stated: float, *, short_runs: int = 0) -> Clai
 _HALF: Final = partial(shifted, by=0.5)
 
 CLAIMS: Final = (
-    _between("tolerance 0.1", Scene(), short_runs=2),
+    _between("tolerance 0.1", Scene(), short_runs=1),
     _between("tolerance 0", Scene(tolerance=0.0)),
     _between("shuffled training data, tolerance 0", Scene(tolerance=0.0, in_order=False)),
     _between("learned baseline, tolerance 0", Scene(tolerance=0.0, learned=True)),
-    _skew("tolerance 0", Scene(tolerance=0.0), short_runs=4),
+    _skew("tolerance 0", Scene(tolerance=0.0), short_runs=2),
     _skew("shuffled training data, tolerance 0", Scene(tolerance=0.0, in_order=False)),
-    _delay("mean shift 0.5 sd", _HALF, 1.0, short_runs=2),
-    _delay("mean shift 1 sd", partial(shifted, by=1.0), 1.0),
+    _delay("mean shift 0.5 sd", _HALF, 400.0, short_runs=2),
+    _delay("mean shift 1 sd", partial(shifted, by=1.0), 100.0),
     Claim(
         topic=TOPIC,
         what="the feature that moved by 0.5 sd is named first",

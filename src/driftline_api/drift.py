@@ -70,13 +70,19 @@ class Performance(ApiType):
 
 
 class Latency(ApiType):
-    """How long answers took, in the last ten minutes."""
+    """How long answers take, in microseconds: of late, and at first."""
 
     median_micros: Rows
-    """Microseconds within which half of the answers were given."""
+    """Within which half of the answers were given of late."""
 
     p99_micros: Rows
-    """Microseconds within which 99 of 100 answers were given."""
+    """Within which 99 of 100 answers were given of late."""
+
+    first_median_micros: Rows = 0
+    """The same of half of the first inferences of the revision."""
+
+    first_p99_micros: Rows = 0
+    """The same of 99 of 100 of the first inferences of the revision."""
 
 
 class BaselineStatus(ApiType):

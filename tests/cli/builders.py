@@ -43,8 +43,8 @@ def customers(rows: int = 4_000, seed: int = 1, older: float = 0.0, wrong: float
 
 
 @cache
-def classifier() -> bytes:
-    data = customers()
+def classifier(seed: int = 1) -> bytes:
+    data = customers(seed=seed)
     fitted = LogisticRegression().fit(data.numbers, data.leaves)
     return _serialized(to_onnx(fitted, data.numbers[:1], options={"zipmap": False}))
 

@@ -245,10 +245,10 @@ def _peak(directory: Path, rows: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Twenty megabytes more of a file take no more: 50,000 rows are kept of either."""
-    small, large = _peak(tmp_path, 300_000), _peak(tmp_path, 1_300_000)
-    assert (tmp_path / "1300000.npz").stat().st_size > 25_000_000
-    assert large < small + 5_000
+    """Ten megabytes more of a file take no more: 50,000 rows are kept of either."""
+    small, large = _peak(tmp_path, 200_000), _peak(tmp_path, 700_000)
+    assert (tmp_path / "700000.npz").stat().st_size > 13_000_000
+    assert large < small + 4_000
 
 
 def test_the_classifier_is_loaded_whatever_its_file_is_called(

@@ -75,9 +75,9 @@ def test_every_shown_spec_parses(found: Fragment) -> None:
 
 
 def test_a_field_that_is_not_there_would_be_noticed() -> None:
-    wrong = {"artifact": {"url": "s3://bucket/model.onnx"}, "monitoring": {}}
+    wrong = {"artifact": {"url": "s3://bucket/model.onnx"}, "lineage": {}}
     found = list(unknown_fields(wrong, SCHEMA["spec"], "spec"))
-    assert found == ["spec.artifact.url", "spec.monitoring"]
+    assert found == ["spec.artifact.url", "spec.lineage"]
 
 
 def test_the_shown_driftline_json_is_the_shown_spec() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 
 from driftline_operator.router.outcomes import LATENCY, OUTCOMES, PREFIX
+from driftline_operator.shell.drift_metrics import DriftMetrics
 from driftline_operator.shell.metrics import Metrics
 from driftline_serving.monitor.config import Credentials
 from driftline_serving.monitor.exposition import PREFIX as PREFIX_OF_MONITORS
@@ -30,6 +31,10 @@ def scraped() -> set[str]:
     metrics.wrote("Service", "apply")
     metrics.repaired(1)
     metrics.watch_state(leads=lambda: True, queued=lambda: 0, objects=lambda: {"Model": 1})
+    drift = DriftMetrics(metrics.registry)
+    drift.polled("monitor", "ok")
+    drift.kept("done")
+    drift.watch(lambda: (), lambda: 0)
     text = generate_latest(metrics.registry).decode()
     families = re.findall(r"^# TYPE (driftline_\w+) \w+$", text, re.MULTILINE)
     return {name for name in families if not name.endswith("_created")}

@@ -13,6 +13,7 @@ from driftline_api.monitor import (
     DriftCounts,
     Feedback,
     LabelCohort,
+    MonitorConfig,
     Packed,
     SlotCounts,
     Summary,
@@ -25,6 +26,7 @@ from driftline_stats.drift.rows import Feature, Rows
 from driftline_stats.histogram import LatencyHistogram
 
 NOW = 1_800_000_000.0
+USUAL_CONFIG = MonitorConfig().digest
 FEATURES = (Feature(name="age"), Feature(name="pay"))
 
 
@@ -79,7 +81,7 @@ def a_summary(seen: int = 0, counts: Counts | None = None, **given: Any) -> Summ
         "process": "p1",
         "started": NOW - 100,
         "now": NOW,
-        "config": "c1",
+        "config": USUAL_CONFIG,
         "totals": totals,
         "drift": drift_counts(counts) if counts else None,
         "baseline": BaselineState(source="profile"),

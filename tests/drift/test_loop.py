@@ -12,6 +12,7 @@ from driftline_api.conditions import Reason
 from driftline_api.drift import BaselineStatus
 from driftline_operator.core.plan import ObjectRef
 from driftline_operator.drift.keeping import parse_kept
+from driftline_operator.drift.units import Ledger
 from tests.drift.builders import a_profile, counted
 from tests.drift.world import (
     NAMESPACE,
@@ -69,6 +70,11 @@ def rows(operator: Operator) -> int:
     known = operator.loop._known.get((NAMESPACE, "m"))
     revision = known.drift.revisions.get("m-1") if known and known.drift else None
     return revision.watch.state.drifting.seen.rows if revision and revision.watch else 0
+
+
+def ledger(operator: Operator) -> Ledger:
+    known = operator.loop._known[NAMESPACE, "m"].drift
+    return known.revisions["m-1"].ledger if known and known.revisions else Ledger()
 
 
 def more_than(before: int) -> Callable[[Operator], bool]:
@@ -163,6 +169,22 @@ async def test_what_a_killed_monitor_had_seen_is_unobserved(scene: Scene) -> Non
         seen = operator.revision.observation
         assert (seen.seen, seen.dropped, seen.unobserved) == (120, 5, 30)
         assert seen.seen + seen.dropped + seen.unobserved == 155
+
+
+async def test_a_router_that_is_lost_for_a_while_is_not_counted_twice(scene: Scene) -> None:
+    monitor = await scene.add()
+    async with scene.operator().leading() as operator:
+        await operator.until(lambda _: monitor.config)
+        monitor.came(counted(100))
+        scene.cluster.router.units["m-1"] = 100
+        await operator.until(lambda it: ledger(it).units == 100)
+        scene.cluster.lose_router()
+        polls = len(monitor.asked)
+        await operator.until(lambda _: len(monitor.asked) > polls + 5)
+        scene.cluster.lose_router(lost=False)
+        scene.cluster.router.units["m-1"] = 110
+        await operator.until(lambda it: ledger(it).units > 100)
+        assert ledger(operator).units == 110
 
 
 async def test_the_last_words_of_a_pod_that_leaves_are_heard_and_kept(scene: Scene) -> None:

@@ -50,6 +50,18 @@ def test_counters_that_go_back_are_refused() -> None:
         after(a_summary(500), a_summary(400))
 
 
+def test_what_a_monitor_only_concludes_may_be_corrected() -> None:
+    more, less = Totals(offered=9, seen=5, lost=4), Totals(offered=9, seen=7, lost=2)
+    _, second = after(a_summary(totals=more), a_summary(totals=less))
+    assert (second.totals.seen, second.totals.lost) == (2, 0)
+
+
+def test_labels_of_hours_that_are_told_no_more_are_no_debt() -> None:
+    early = labels(a_cohort(1, 100, 10), a_cohort(2, 50))
+    _, second = after(a_summary(feedback=early), a_summary(feedback=labels(a_cohort(2, 60))))
+    assert [(each.hour, each.rows) for each in second.cohorts] == [(2, 10)]
+
+
 def test_counts_that_go_back_are_refused() -> None:
     more = counted(500)
     with pytest.raises(CountersError, match="below zero"):

@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from driftline_api.conditions import Reason
+from driftline_api.conditions import DRIFTED, Reason
 from driftline_api.monitor import BaselineState
 from driftline_api.monitoring import Monitoring
+from driftline_operator.drift.keeping import drift_ref, parse_kept, render_kept
 from driftline_operator.drift.model_drift import Heard, ModelDrift, advanced
 from driftline_operator.drift.notices import CLEARED, DETECTED, MOST_WAITING, REFUSED, About
 from driftline_operator.drift.pods import MonitorPod
@@ -121,6 +122,23 @@ def test_waiting_events_are_bounded_and_those_given_up_counted() -> None:
     after = said(cleared, heard, Monitoring(), ABOUT)
     assert len(after.drift.waiting) == MOST_WAITING
     assert after.given_up == 2
+
+
+def test_nothing_is_told_before_a_monitor_counts_by_our_configuration() -> None:
+    assert polled(EMPTY, counted(10), 0.0, config="").findings.revisions == {}
+
+
+def test_nothing_is_told_between_a_restart_and_the_profile() -> None:
+    """Else what was found would be taken back, and found again."""
+    found = told_over([counted(300, seed=seed, shift=1.0) for seed in range(40)])[-1]
+    assert found.findings.revisions["m-1"].reason in DRIFTED
+    manifest = render_kept(drift_ref("team", "m"), "m", found.drift, 1)
+    restarted = parse_kept(manifest, "uid-1")
+    silent = Heard(now=NOW + 3_000, pods=(POD,), known=frozenset({"m-1"}))
+    after = said(advanced(restarted, silent, Monitoring()).drift, silent, Monitoring(), ABOUT)
+    assert after.findings.revisions == {}
+    assert not after.edge
+    assert after.drift.waiting == found.drift.waiting
 
 
 def test_a_monitor_that_does_not_answer_is_told() -> None:

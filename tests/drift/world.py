@@ -240,6 +240,14 @@ class Cluster:
     def add_router(self, address: str) -> None:
         self._make_pod("router", {COMPONENT: COMPONENT_ROUTER}, "envoy", address)
 
+    def lose_router(self, *, lost: bool = True) -> None:
+        """Let the router's node be away: its containers stay as they were last heard of."""
+        ref = _ref("Pod", "router")
+        pod = self.api.find(ref)
+        assert pod
+        ready = {"type": "Ready", "status": "False" if lost else "True"}
+        self.api.set_status(ref, {**pod["status"], "conditions": [ready]})
+
     def leave(self, name: str) -> None:
         """Begin to delete a pod: it stays while its containers end."""
         ref = _ref("Pod", name)

@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from driftline_api.conditions import Reason
+from driftline_api.drift import BaselineStatus, Observation
 from driftline_api.model import ModelSpec, ModelStatus
 from driftline_operator.core.plan import ObjectRef
+from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.model.canonical import short_hash
 from driftline_operator.model.children import resolver_name
 from driftline_operator.model.containers import Images
@@ -75,6 +78,31 @@ def a_record(name: str = "iris-aaaaaaaaaa", number: int = 1, **fields: Any) -> R
     pinned = Pinned(uri=f"s3://models/{name}.onnx", digest=DIGEST)
     record = Record(name=name, number=number, pinned=pinned, template=template)
     return replace(record, **fields)
+
+
+def a_watched_record(name: str, number: int = 1, **fields: Any) -> Record:
+    """Return a stored revision whose pods hold a monitor and a server that tells it."""
+    server = {"name": "server", "args": ["serve", "--tap", "/run/driftline/tap"]}
+    template = {"spec": {"containers": [server, {"name": "monitor"}]}}
+    return a_record(name, number, template=template, **fields)
+
+
+def some_findings(revision: str, reason: Reason, **fields: Any) -> DriftFindings:
+    """Return what was found of a revision's data: 40,000 rows of it."""
+    found = RevisionFindings(
+        revision=revision,
+        reason=reason,
+        summary="evidence 0.3 of 1 after 40,000 rows",
+        action="Nobody need do anything.",
+        question="Drift",
+        since=NOW,
+        rows=40_000,
+        evidence=0.3,
+        baseline=BaselineStatus(source="Profile", rows=10_000),
+        observation=Observation(monitors=1, pods=1, seen=40_000),
+    )
+    revisions = {revision: replace(found, **fields)}
+    return DriftFindings(uid="uid-of-iris", at=NOW, revisions=revisions)
 
 
 def a_workload(

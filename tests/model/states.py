@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from driftline_api.conditions import Reason
+from driftline_api.drift import BaselineStatus, Observation
 from driftline_api.model import ModelStatus, Share, Traffic
 from driftline_operator.core.plan import ObjectRef, Refusal
 from driftline_operator.model.observed import Observed, Pinned, PodView, Workload
@@ -16,9 +18,11 @@ from tests.model.builders import (
     a_pod,
     a_record,
     a_subject,
+    a_watched_record,
     a_workload,
     ended,
     observed,
+    some_findings,
     the_run,
 )
 
@@ -108,6 +112,29 @@ def resolving(stable: bool, message: str = "") -> Observed:
 GONE = '{"reason":"ArtifactNotFound","message":"nothing there"}'
 NOT_LEFT = RouterView(problem="PortsExhausted")
 
+
+def watched(reason: Reason, **fields: Any) -> Observed:
+    """Return a Model that serves, and of whose data this was found."""
+    return replace(
+        a_state(NEW, whole(NEW), a_workload(NEW)),
+        records=(a_record(OLD, 1), a_watched_record(NEW, 2)),
+        drift=some_findings(NEW, reason, **fields),
+    )
+
+
+def refused_profile() -> Observed:
+    problem = "the profile is of another model: sha256:ff"
+    missing = BaselineStatus(problem=problem)
+    return watched(Reason.BASELINE_MISSING, question=None, baseline=missing, summary=problem)
+
+
+def untold_container() -> Observed:
+    """A foreign server answers requests, and its monitor hears of none."""
+    seen = watched(Reason.INSUFFICIENT_DATA, observation=Observation(unobserved=70))
+    template = {"spec": {"containers": [{"name": "server"}, {"name": "monitor"}]}}
+    return replace(seen, records=(a_record(NEW, 2, template=template),))
+
+
 #: What is seen, and how many seconds after the target began.
 STATES: dict[str, tuple[Observed, float]] = {
     "at first sight": (observed(a_subject()), 0),
@@ -174,6 +201,26 @@ STATES: dict[str, tuple[Observed, float]] = {
     ),
     "no router is ready": (
         a_state(NEW, whole(NEW), a_workload(NEW), router=RouterView(port=10_000)),
+        5,
+    ),
+    "data are as they were": (watched(Reason.NO_DRIFT), 5),
+    "data have moved": (watched(Reason.COVARIATE_DRIFT), 5),
+    "data are broken": (watched(Reason.DATA_INTEGRITY), 5),
+    "labels say that the model is worse": (watched(Reason.CONCEPT_DRIFT), 5),
+    "data are not those of training": (watched(Reason.TRAINING_SERVING_SKEW), 5),
+    "too few rows to tell": (watched(Reason.INSUFFICIENT_DATA), 5),
+    "profile is another model's": (refused_profile(), 5),
+    "container tells nothing": (untold_container(), 5),
+    "data have moved while a rollout comes up": (
+        replace(
+            a_rollout(),
+            records=(a_watched_record(OLD, 1), a_watched_record(NEW, 2)),
+            drift=some_findings(OLD, Reason.PREDICTION_DRIFT),
+        ),
+        5,
+    ),
+    "data have moved, and no router is ready": (
+        replace(watched(Reason.COVARIATE_DRIFT), router=RouterView(port=10_000)),
         5,
     ),
 }

@@ -69,9 +69,9 @@ def measure(wanted: Wanted, tell: Tell) -> tuple[list[Figure], str]:
     versions = [version_of(each.package, each.lock) for each in servers if each.package]
     versions += [version_of("onnxruntime"), f"wrk {load.version()}", python_version()]
     tell("make the models")
-    made = [case for case in _made_apart() if wanted.case(case)]
+    made = [case for case in made_apart() if wanted.case(case)]
     seen = compare.Seen()
-    with _apart() as cpus:
+    with apart() as cpus:
         for case in made:
             for turn in range(wanted.runs):
                 for server in servers:
@@ -118,7 +118,7 @@ def _loaded(started: Serving, connections: int, seconds: int, cpus: Cpus) -> loa
         )
 
 
-def _made_apart() -> list[Case]:
+def made_apart() -> list[Case]:
     """Return the cases, made by a process that then ends.
 
     Otherwise this one would keep the libraries loaded that the servers use, and each of those would
@@ -136,7 +136,7 @@ def _cases() -> list[Case]:
 
 
 @contextmanager
-def _apart() -> Iterator[Cpus]:
+def apart() -> Iterator[Cpus]:
     """Keep this process, which checks answers, off the CPU that is the servers'."""
     before = os.sched_getaffinity(0)
     server, client = load.free_cpus(1)

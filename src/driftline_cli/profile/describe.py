@@ -10,7 +10,7 @@ from driftline_stats.drift.bins import BinKind
 from driftline_stats.drift.channels import DISTANCE, PAIR, Channel
 from driftline_stats.drift.distances import Binned, shares_of
 from driftline_stats.drift.profile import Profile
-from driftline_stats.drift.rows import CATEGORICAL
+from driftline_stats.drift.rows import CATEGORICAL, FEATURE
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 #: Steps of the area between two distributions.
@@ -126,6 +126,8 @@ def _share(channel: Channel, *kinds: BinKind) -> float:
 def differences(before: Profile, after: Profile) -> list[Difference]:
     """Return how the features that both have differ, those that differ most first.
 
+    Predictions come after all features, as they follow from these.
+
     The profiles need not be counted in the same bins. No verdict follows: two samples of the same
     rows differ a little, too.
 
@@ -144,7 +146,9 @@ def differences(before: Profile, after: Profile) -> list[Difference]:
         if (each.name, each.kind, each.role) in others
     ]
     found = [_difference(*pair) for pair in pairs]
-    return sorted(found, key=lambda each: (-each.size, each.before.name))
+    return sorted(
+        found, key=lambda each: (each.before.role != FEATURE, -each.size, each.before.name)
+    )
 
 
 def alone(before: Profile, after: Profile) -> tuple[list[str], list[str]]:

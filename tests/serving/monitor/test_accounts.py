@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from driftline_api.monitor import MOST_SLOTS
 from driftline_serving.monitor.slots import MOST_ENTRIES, Slots
 from driftline_serving.monitor.workers import MOST_WORKERS, Tally, Workers
+from driftline_serving.tap.frame import Frame
 from driftline_serving.tap.layout import Counters
-from driftline_serving.tap.records import Stamp
+from driftline_serving.tap.records import Inference, Stamp
 from driftline_stats.histogram import LatencyHistogram
 from tests.serving.monitor.frames import a_frame, an_inference
 
 
-def frame_of(count: int, counters: Counters, worker: str = "w"):  # type: ignore[no-untyped-def]
+def frame_of(count: int, counters: Counters, worker: str = "w") -> Frame:
     return a_frame([an_inference()] * count, counters, worker)
 
 
@@ -81,8 +82,8 @@ def _sent_first(events: list[str]) -> bool:
     return first == "send"
 
 
-def stamped(slot: int | None, arm: str = "stable", **more: int):  # type: ignore[no-untyped-def]
-    return an_inference(stamp=Stamp(arm, 7 if slot else None, slot), **more)
+def stamped(slot: int | None, arm: str = "stable", status: int = 200) -> Inference:
+    return an_inference(stamp=Stamp(arm, 7 if slot else None, slot), status=status)
 
 
 def test_slots_are_those_of_the_router() -> None:

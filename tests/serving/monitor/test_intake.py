@@ -5,6 +5,7 @@ import pytest
 
 from driftline_serving.monitor.counting import ENOUGH, Counting, Sample, proposed, sample_size
 from driftline_serving.monitor.intake import MOST_NAMES, OTHERS, Intake
+from driftline_serving.server.tensors import Array
 from driftline_serving.tap.frame import Frame
 from driftline_serving.tap.records import Inference
 from driftline_serving.watched.extract import Extractor
@@ -47,7 +48,7 @@ def an_intake(counting: Counting) -> Intake:
     return intake
 
 
-def counts(counting: Counting) -> np.ndarray:  # type: ignore[type-arg]  # int64
+def counts(counting: Counting) -> Array:
     found = counting.drift()
     assert found is not None
     return np.frombuffer(found.values.raw(), "<i8")

@@ -7,9 +7,10 @@ import pytest
 
 from driftline_serving.monitor.sampling import LOWEST, Governor, chosen
 from driftline_serving.server.prediction_id import PredictionIds
+from driftline_serving.server.tensors import Array
 
 
-def ids(count: int) -> np.ndarray:  # type: ignore[type-arg]  # bytes
+def ids(count: int) -> Array:
     """Ids as one pod makes them, a thousand in a millisecond."""
     made = PredictionIds(0xABCD, np.random.default_rng(3).bytes)
     raw = b"".join(uuid.UUID(made(1_700_000_000_000 + at // 1000)).bytes for at in range(count))

@@ -70,6 +70,17 @@ def test_says_drift_where_rows_changed_after_the_first_ones() -> None:
     assert found.since_seconds == pytest.approx(15 * MINUTE, abs=7 * MINUTE)
 
 
+def test_a_change_during_the_first_rows_is_drift_and_no_skew() -> None:
+    watch = watched(started(first=10_000), usual, 30)
+
+    def far(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        return older(rng, rows, by=15.0)
+
+    found = watched(watch, far, 3, 500, seed=5).findings()
+    assert (found.reason, found.question) == (Reason.COVARIATE_DRIFT, Question.DRIFT)
+    assert found.since_rows == 1_500
+
+
 def test_never_speaks_of_training_where_the_baseline_was_learned() -> None:
     watch = watched(started(trained=False), older, 10)
     found = watch.findings()
@@ -121,6 +132,17 @@ def test_a_shuffled_reference_lets_rows_tell_first_how_they_depend_on_each_other
     assert "20 looks" in watch.findings().message
     watch = watched(watch, usual, 20, seed=3)
     assert watch.findings().reason is Reason.NO_DRIFT
+
+
+def test_skew_is_skew_however_many_rows_were_no_evidence_yet() -> None:
+    """A shuffled reference waits for 20 looks, and dense looks have many rows."""
+    profile = trained(in_order=False)
+
+    def far(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
+        return older(rng, rows, by=15.0)
+
+    watch = watched(Watch.start(WatchPlan.of(profile)), far, 25, 300)
+    assert watch.findings().reason is Reason.TRAINING_SERVING_SKEW
 
 
 def test_missing_values_are_a_fault_and_named() -> None:

@@ -42,7 +42,7 @@ class RevisionFindings:
         evidence: the strongest, in units of the bar: from 1 on it is an alarm.
         features: what differs most, the strongest first; five are shown.
         performance: where labels or calibrated probabilities tell.
-        latency: of the answers of the last ten minutes.
+        latency: of the answers of late, and of the first ones.
         baseline: what live rows are compared with.
         observation: how much of the traffic was seen.
         warnings: what makes the answer less sure than it states; eight are shown.

@@ -16,7 +16,7 @@ from driftline_api.names import MODEL
 from driftline_operator.core.plan import Manifest, ObjectRef
 from driftline_operator.drift.model_drift import ModelDrift
 from driftline_operator.drift.notices import Notice
-from driftline_operator.drift.revision import RevisionDrift, Told
+from driftline_operator.drift.revision import Reference, RevisionDrift, Told
 from driftline_operator.drift.seen import Seen
 from driftline_operator.drift.units import Ledger, RouterCounts
 from driftline_stats.errors import StatsError
@@ -140,6 +140,7 @@ def _revision(revision: RevisionDrift) -> dict[str, Any]:
     return {
         "ledger": asdict(revision.ledger),
         "looked": revision.looked,
+        "settled": revision.settled,
         "plan": revision.plan,
         "learning": revision.learning.to_json() if revision.learning else "",
         "learned": watch.plan.to_json() if watch and not watch.plan.trained else "",
@@ -172,6 +173,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
     revision = RevisionDrift(
         ledger=Ledger(**state["ledger"]),
         looked=state["looked"],
+        settled=state["settled"],
         plan=state["plan"],
         learning=Learning.from_json(state["learning"]) if state["learning"] else None,
         problem=state["problem"],
@@ -183,6 +185,7 @@ def _read_revision(state: Mapping[str, Any]) -> RevisionDrift:
         return replace(revision, stored=stored)
     plan = WatchPlan.from_json(state["learned"])
     try:
-        return replace(revision, watch=Watch.restored(plan, state["stored"]))
+        watch = Watch.restored(plan, state["stored"])
     except StatsError:
-        return replace(revision, watch=Watch.start(plan))
+        watch = Watch.start(plan)
+    return replace(revision, watch=watch, reference=Reference.of(plan))

@@ -15,6 +15,7 @@ from driftline_operator.drift.notices import Notice
 from driftline_operator.drift.pods import MonitorPod
 from driftline_operator.drift.revision import (
     RevisionDrift,
+    config_digest,
     looked,
     replanned,
     with_plan,
@@ -171,7 +172,8 @@ def _looked(
 ) -> tuple[RevisionDrift, str]:
     """Return a revision after a look, and what kept the look from being taken in."""
     ledger = before.ledger.told(increment.totals, increment.direct)
-    revision = replace(before, ledger=ledger, problem=_problem(name, heard))
+    settled = before.settled or _is_settled(name, before, heard, monitoring)
+    revision = replace(before, ledger=ledger, problem=_problem(name, heard), settled=settled)
     try:
         revision = replanned(revision, name, monitoring)
         if name in heard.profiles:
@@ -181,6 +183,11 @@ def _looked(
         return looked(revision, increment, monitoring, heard.now), ""
     except StatsError as error:
         return replace(revision, looked=heard.now), f"{name}: {error}"
+
+
+def _is_settled(name: str, revision: RevisionDrift, heard: Heard, monitoring: Monitoring) -> bool:
+    wanted = config_digest(revision, monitoring)
+    return any(_of(each, name) and each.config == wanted for each in heard.summaries.values())
 
 
 def _problem(name: str, heard: Heard) -> str:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
+
+import numpy as np
 
 from driftline_api.monitor import LabelCohort, MonitorConfig, Summary
 from driftline_api.monitoring import Monitoring
@@ -44,15 +46,45 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What is asked at every look of what rows are compared with; to unpack it takes milliseconds.
+
+    Attributes:
+        digests: of the plans whose counts a watch takes: without excluded features, and with.
+        bins: of the first of them.
+        rows: that it is made of.
+    """
+
+    digests: tuple[str, ...]
+    bins: int
+    rows: int
+
+    @classmethod
+    def of(cls, plan: WatchPlan) -> Self:
+        """Unpack it once."""
+        profile = plan.unpacked()
+        narrow = narrowed_plan(profile.plan, frozenset(plan.exclude))
+        digests = tuple(dict.fromkeys((narrow.digest, profile.plan.digest)))
+        return cls(digests=digests, bins=narrow.starts[-1], rows=profile.n_ref)
+
+    @property
+    def none(self) -> Counts:
+        """The counts of no rows."""
+        return Counts(plan=self.digests[0], rows=0, values=np.zeros(self.bins, np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionDrift:
     """What is kept of a revision between looks.
 
     Attributes:
         ledger: inferences, by who tells of them.
         looked: Unix seconds of the last look at its data; 0 before the first.
+        settled: a monitor has counted by our configuration, and so knows what it compares with.
         plan: bins that a monitor proposed, packed, while rows are learned by them.
         learning: while the first rows become the baseline.
         watch: while there is a baseline.
+        reference: the baseline's.
         stored: a watch that was kept before this operator started, packed, until its profile
             comes.
         problem: why the profile is refused; empty where nothing is wrong.
@@ -62,13 +94,20 @@ class RevisionDrift:
 
     ledger: Ledger = field(default_factory=Ledger)
     looked: float = 0.0
+    settled: bool = False
     plan: str = ""
     learning: Learning | None = None
     watch: Watch | None = None
+    reference: Reference | None = None
     stored: str = ""
     problem: str = ""
     note: str = ""
     told: Told = field(default_factory=Told)
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether there is something to say, and not only what an earlier operator knew."""
+        return self.settled and not (self.stored and self.watch is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +169,7 @@ def asks_of(revision: RevisionDrift, summaries: Sequence[Summary], monitoring: M
     settled = [each for each in summaries if each.config == wanted]
     for each in settled:
         if each.baseline.source == "profile" and each.drift:
-            known = revision.watch and each.drift.plan in digests_of(revision.watch.plan)
+            known = revision.reference and each.drift.plan in revision.reference.digests
             return Asks() if known else Asks(profile_of=each.pod)
     if (
         _packed_plan(revision)
@@ -155,7 +194,8 @@ def with_profile(
             watch = Watch.restored(plan, unpacked(revision.stored).decode())
         except StatsError:
             watch = Watch.start(plan)
-    return replace(revision, watch=watch, stored="", plan="", learning=None, problem="")
+    settled = replace(revision, stored="", plan="", learning=None, problem="")
+    return replace(settled, watch=watch, reference=Reference.of(plan))
 
 
 def with_plan(revision: RevisionDrift, plan: str | bytes) -> RevisionDrift:
@@ -165,7 +205,7 @@ def with_plan(revision: RevisionDrift, plan: str | bytes) -> RevisionDrift:
         StatsError: that is no plan.
     """
     packed = packed_text(Plan.from_json(plan).to_json())
-    return replace(revision, plan=packed, learning=None, watch=None)
+    return replace(revision, plan=packed, learning=None, watch=None, reference=None)
 
 
 def replanned(revision: RevisionDrift, name: str, monitoring: Monitoring) -> RevisionDrift:
@@ -174,14 +214,17 @@ def replanned(revision: RevisionDrift, name: str, monitoring: Monitoring) -> Rev
     Whoever gives a profile no longer wants what was learned without one.
     """
     if monitoring.baseline.uri and _packed_plan(revision):
-        return RevisionDrift(ledger=revision.ledger, looked=revision.looked)
+        return RevisionDrift(ledger=revision.ledger, looked=revision.looked, told=revision.told)
     if revision.watch is None:
         return revision
     before = revision.watch.plan
     plan = watch_plan(name, monitoring, before.profile, trained=before.trained)
     if plan == before:
         return revision
-    return replace(revision, watch=revision.watch.replanned(plan))
+    watch = revision.watch.replanned(plan)
+    if plan.exclude == before.exclude:
+        return replace(revision, watch=watch)
+    return replace(revision, watch=watch, reference=Reference.of(plan))
 
 
 def watch_plan(name: str, monitoring: Monitoring, profile: str, *, trained: bool) -> WatchPlan:
@@ -214,20 +257,21 @@ def looked(
     """
     seconds = max(0.0, now - revision.looked) if revision.looked else 0.0
     after = replace(revision, looked=now)
-    if after.watch:
-        return replace(after, watch=_watched(after.watch, increment, seconds))
+    if after.watch and after.reference:
+        watch = _watched(after.watch, after.reference, increment, seconds)
+        return replace(after, watch=watch)
     if after.plan:
         return _learned(after, increment, monitoring)
     return after
 
 
-def _watched(watch: Watch, increment: Increment, seconds: float) -> Watch:
+def _watched(watch: Watch, reference: Reference, increment: Increment, seconds: float) -> Watch:
     """Take in the counts of each plan that are counts of the profile that is watched against.
 
     There are two right after a change of what is excluded; that is the only time.
     """
-    found = [increment.counts[each] for each in digests_of(watch.plan) if each in increment.counts]
-    first, *others = found or [_none(watch.plan.profile)]
+    found = [increment.counts[each] for each in reference.digests if each in increment.counts]
+    first, *others = found or [reference.none]
     totals = increment.totals
     watch = watch.update(
         Look(
@@ -261,9 +305,10 @@ def _learned(
     if learning.profile is None:
         return replace(revision, learning=learning)
     packed = WatchPlan.packed(learning.profile)
-    started = Watch.start(watch_plan("", monitoring, packed, trained=False))
+    started = watch_plan("", monitoring, packed, trained=False)
     note = "" if learning.stable else learning.findings().message
-    return replace(revision, plan="", learning=None, watch=started, note=note)
+    learned = replace(revision, plan="", learning=None, note=note)
+    return replace(learned, watch=Watch.start(started), reference=Reference.of(started))
 
 
 def label_batch(cohort: LabelCohort) -> LabelBatch:
@@ -276,29 +321,3 @@ def label_batch(cohort: LabelCohort) -> LabelBatch:
         delays=tuple(cohort.delays),
         rewards=cohort.rewards,
     )
-
-
-def digests_of(plan: WatchPlan) -> tuple[str, ...]:
-    """Return the digests of the plans whose counts a watch takes: narrowed, and whole."""
-    return _digests(plan.profile, plan.exclude)
-
-
-def reference_rows(profile: str) -> int:
-    """Return how many rows a packed profile is made of."""
-    return _reference(profile)[1]
-
-
-@lru_cache(maxsize=4096)
-def _digests(profile: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
-    plan, _ = _reference(profile)
-    return tuple(dict.fromkeys((narrowed_plan(plan, frozenset(exclude)).digest, plan.digest)))
-
-
-@lru_cache(maxsize=64)
-def _reference(profile: str) -> tuple[Plan, int]:
-    found = WatchPlan(profile=profile).unpacked()
-    return found.plan, found.n_ref
-
-
-def _none(profile: str) -> Counts:
-    return Counts.none(_reference(profile)[0])

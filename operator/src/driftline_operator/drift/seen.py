@@ -193,14 +193,16 @@ def _latency(slots: Iterable[SlotCounts]) -> LatencyHistogram:
 
 
 def _totals(left: Totals, right: Totals, sign: int) -> Totals:
-    pairs = {name: getattr(left, name) + sign * getattr(right, name) for name in _TOTALS}
-    # What is on its way may be told late, but nothing that was seen can be unseen.
-    if back := sorted(name for name, value in pairs.items() if value < 0):
+    """Return sums or differences; what was seen cannot be unseen."""
+    found = {name: getattr(left, name) + sign * getattr(right, name) for name in _TOTALS}
+    if back := sorted(name for name in _TOTALS if found[name] < 0 and name not in _ESTIMATED):
         raise CountersError(f"{', '.join(back)} went back")
-    return Totals.model_construct(**pairs)
+    return Totals.model_construct(**{name: max(0, value) for name, value in found.items()})
 
 
 _TOTALS: Final = tuple(Totals.model_fields)
+#: What a monitor is told by servers, or concludes: a later answer may correct it.
+_ESTIMATED: Final = frozenset({"offered", "dropped", "lost"})
 
 
 def _fewer(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
@@ -261,18 +263,15 @@ def _cohorts(
 ) -> tuple[LabelCohort, ...]:
     """Return what is new in each cohort.
 
-    A monitor that keeps too many adds up the oldest: what was taken in of those that are told
-    no more is part of the oldest that is.
+    A monitor that has too many adds the oldest up in one of hour 0: what was taken in of those
+    that are told no more is part of it.
     """
-    if not after:
-        return ()
     told = {_place(each) for each in after}
-    oldest = min(after, key=lambda each: each.hour)
-    hidden = [each for each in before if _place(each) not in told]
     known = {_place(each): each for each in before if _place(each) in told}
-    for each in hidden:
-        base = known.get(_place(oldest))
-        known[_place(oldest)] = _cohort(base, each, 1) if base else each
+    sums = next((_place(each) for each in after if not each.hour), None)
+    for each in before:
+        if sums and _place(each) not in told:
+            known[sums] = _cohort(known[sums], each, 1) if sums in known else each
     new = (
         _cohort(each, known[_place(each)], -1) if _place(each) in known else each for each in after
     )

@@ -5,12 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from driftline_api.conditions import Reason
-from driftline_api.drift import BaselineStatus, DriftedFeature, Observation, Performance
+from driftline_api.drift import (
+    BaselineStatus,
+    DriftedFeature,
+    Latency,
+    Observation,
+    Performance,
+)
 from driftline_api.monitoring import Monitoring
 from driftline_operator.drift.findings import DriftFindings, RevisionFindings
 from driftline_operator.drift.model_drift import Heard, ModelDrift
 from driftline_operator.drift.notices import MOST_WAITING, About, edges_of, notice
-from driftline_operator.drift.revision import RevisionDrift, Told, reference_rows
+from driftline_operator.drift.revision import RevisionDrift, Told
 from driftline_stats.watch.findings import Findings, learning, missing
 from driftline_stats.watch.moves import Move
 from driftline_stats.watch.watch import Watch
@@ -48,7 +54,7 @@ def said(drift: ModelDrift, heard: Heard, monitoring: Monitoring, about: About |
     waiting, edges, edge = list(drift.waiting), drift.edges, False
     for name in sorted(drift.revisions):
         before = drift.revisions[name]
-        if not before.looked:
+        if not before.can_be_told:
             continue
         raw = _findings(before, monitoring)
         told = _told(before, raw, heard.now)
@@ -114,6 +120,7 @@ def _revision(name: str, revision: RevisionDrift, raw: Findings, heard: Heard) -
         evidence=raw.evidence,
         features=tuple(_feature(each) for each in raw.features),
         performance=_performance(raw),
+        latency=_latency(raw),
         baseline=baseline_of(revision),
         observation=observation_of(name, revision, heard),
         warnings=(*_refused(revision), *raw.warnings),
@@ -156,11 +163,23 @@ def _performance(raw: Findings) -> Performance | None:
     )
 
 
+def _latency(raw: Findings) -> Latency | None:
+    found = raw.latency
+    if found is None:
+        return None
+    return Latency(
+        median_micros=found.median,
+        p99_micros=found.p99,
+        first_median_micros=found.median_first,
+        first_p99_micros=found.p99_first,
+    )
+
+
 def baseline_of(revision: RevisionDrift) -> BaselineStatus:
     """Return what live rows are compared with."""
     problem, watch = revision.problem, revision.watch
-    if watch:
-        return _baseline_of_watch(watch, problem)
+    if watch and revision.reference:
+        return _baseline_of_watch(watch, revision.reference.rows, problem)
     if revision.plan:
         rows = revision.learning.rows if revision.learning else 0
         wanted = revision.learning.wanted if revision.learning else 0
@@ -168,13 +187,13 @@ def baseline_of(revision: RevisionDrift) -> BaselineStatus:
     return BaselineStatus(problem=problem)
 
 
-def _baseline_of_watch(watch: Watch, problem: str) -> BaselineStatus:
+def _baseline_of_watch(watch: Watch, rows: int, problem: str) -> BaselineStatus:
     plan, drifting = watch.plan, watch.state.drifting
     if not plan.trained:
-        return BaselineStatus(source="Learned", rows=reference_rows(plan.profile), problem=problem)
+        return BaselineStatus(source="Learned", rows=rows, problem=problem)
     if drifting.live:
         return BaselineStatus(source="Accepted", rows=drifting.first.rows, problem=problem)
-    return BaselineStatus(source="Profile", rows=reference_rows(plan.profile), problem=problem)
+    return BaselineStatus(source="Profile", rows=rows, problem=problem)
 
 
 def observation_of(name: str, revision: RevisionDrift, heard: Heard) -> Observation:

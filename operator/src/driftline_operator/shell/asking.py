@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from driftline_api.keys import monitor_token, signing_key
 from driftline_api.monitor import MonitorConfig, ProfileFile, Summary
 from driftline_api.monitoring import Monitoring
+from driftline_api.names import COMPONENT, COMPONENT_ROUTER
 from driftline_operator.core.clock import Clock
 from driftline_operator.core.controller import Snapshot
 from driftline_operator.drift.model_drift import Heard, ModelDrift
@@ -86,15 +87,15 @@ class Asker:
             pods=tuple(pods),
             summaries=summaries,
             outcomes=[each for each in outcomes if each],
-            routers=frozenset(each.instance.pod_uid for each in routers),
+            routers=self._routers(subject.namespace),
             known=self._known(subject, pods),
         )
         return await self._with_answers(subject, heard, drift, token)
 
     async def configure(
         self, subject: Subject, heard: Heard, revisions: Mapping[str, RevisionDrift]
-    ) -> None:
-        """Tell every monitor that counts otherwise how to count."""
+    ) -> bool:
+        """Tell every monitor that counts otherwise how to count; return whether one was told."""
         token = self._token(subject.namespace)
         tells = []
         for pod in heard.pods:
@@ -105,7 +106,7 @@ class Asker:
             if summary.config != config_digest(revision, subject.monitoring):
                 config = configuration(revision, subject.monitoring)
                 tells.append(self._configure(pod, token, config))
-        await asyncio.gather(*tells)
+        return any(await asyncio.gather(*tells))
 
     async def _with_answers(
         self, subject: Subject, heard: Heard, drift: ModelDrift, token: str
@@ -131,6 +132,11 @@ class Asker:
                 proposed = await self._plan(by_uid[asks.plan_of], token)
                 plans.update({name: proposed} if proposed else {})
         return replace(heard, profiles=profiles, plans=plans, awaited=frozenset(awaited))
+
+    def _routers(self, namespace: str) -> frozenset[str]:
+        """Return all pods of routers: one that cannot be asked now may be another time."""
+        pods = self._snapshot.of_kind("Pod", namespace, {COMPONENT: COMPONENT_ROUTER})
+        return frozenset(each["metadata"]["uid"] for each in pods)
 
     def _known(self, subject: Subject, pods: Sequence[MonitorPod]) -> frozenset[str]:
         """Return the revisions that are still there, by what is kept of them or runs of them."""
@@ -185,11 +191,13 @@ class Asker:
             self._failed("monitor", pod.uid, error)
             return None
 
-    async def _configure(self, pod: MonitorPod, token: str, config: MonitorConfig) -> None:
+    async def _configure(self, pod: MonitorPod, token: str, config: MonitorConfig) -> bool:
         try:
             await self._client.configure(pod.address, token, config)
         except MonitorError as error:
             self._failed("monitor", pod.uid, error)
+            return False
+        return True
 
     def _failed(self, whom: str, uid: str, error: MonitorError) -> None:
         """Count a failure, and tell the first of a row of them."""

@@ -39,7 +39,8 @@ class DriftCadence:
 
     Attributes:
         usual: when nothing changes.
-        leaving: while a pod of it is on its way out and has not told its last.
+        leaving: while a pod of it is on its way out and has not told its last, and after monitors
+            were told how to count.
         kept: between two writes of a state that has no news, only figures.
         tick: between two looks at who is due.
     """
@@ -231,7 +232,13 @@ class DriftLoop:
             self._with.metrics.event("dead")
         known = await self._keep(place, known, _Step(heard=heard, taken=taken, told=told))
         self._tell(place, known, told)
-        await asker.configure(subject, heard, told.drift.revisions)
+        if await asker.configure(subject, heard, told.drift.revisions):
+            self._ask_soon(place)
+
+    def _ask_soon(self, place: Place) -> None:
+        """Ask again before the usual time: monitors now know what they compare with."""
+        sooner = self._with.clock.monotonic() - self._cadence.usual + self._cadence.leaving
+        self._known[place] = replace(self._known[place], polled=sooner)
 
     async def _keep(self, place: Place, known: _Watched, step: "_Step") -> _Watched:
         """Write the state where there is reason to, and remember it."""

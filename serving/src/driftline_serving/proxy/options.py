@@ -3,6 +3,7 @@
 import argparse
 from typing import Final
 
+from driftline_api.names import PROXY_ADMIN_PORT
 from driftline_serving.arguments import positive, seconds
 from driftline_serving.proxy.passage import Passage
 from driftline_serving.server.options import socket_path
@@ -36,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-port",
         type=int,
-        default=8088,
+        default=PROXY_ADMIN_PORT,
         help="of /metrics and /v2/health/live; 0 takes a free one (%(default)s)",
     )
     parser.add_argument(

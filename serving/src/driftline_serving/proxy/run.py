@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from driftline_api.names import PROXY_ADMIN_PORT
 from driftline_serving.errors import ListenError
 from driftline_serving.proxy.admin import Admin, Exposition
 from driftline_serving.proxy.calls import Ledger
@@ -47,7 +48,7 @@ class ProxySettings:
     passages: Sequence[Passage]
     host: str = "0.0.0.0"  # noqa: S104 - a pod's proxy listens on the pod's address
     server_host: str = "127.0.0.1"
-    admin_port: int = 8088
+    admin_port: int = PROXY_ADMIN_PORT
     tap: TapSettings | None = None
     connections: int = 4096
     finish_seconds: float = 25.0

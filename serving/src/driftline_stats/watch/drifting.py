@@ -27,6 +27,8 @@ QUIET_ROWS = 9_000
 #: And below this, in any case.
 _QUIET_MOST = math.log(0.01)
 DAY_SECONDS = 86_400.0
+#: After so many quiet rows of evidence an alarm is about a change, not about what always was.
+SETTLED_ROWS = 1_000
 #: After so many rows figures are made of newer ones alone.
 FIGURE_ROWS = 20_000
 #: Figures are made anew after so many times the rows that they were made of.
@@ -86,6 +88,7 @@ class Drifting(State):
         recursion: the detector's.
         inflation: of the rows.
         quiet: when evidence was quiet for the last time.
+        quiet_used: rows that were evidence by then.
         moving: packed counts since then; empty where there are none.
         condition: that is reported, None if none is.
     """
@@ -101,6 +104,7 @@ class Drifting(State):
     recursion: Recursion = field(default_factory=Recursion)
     inflation: Inflation = field(default_factory=Inflation)
     quiet: Moment = field(default_factory=Moment)
+    quiet_used: int = 0
     moving: str = ""
     condition: Condition | None = None
 
@@ -179,9 +183,9 @@ class Drifting(State):
         """Return it with the condition raised, renewed, cleared, or as it was."""
         now = self
         if not self.moving:
-            now = replace(now, quiet=self.seen)
+            now = replace(now, quiet=self.seen, quiet_used=self.used)
         found = self.condition
-        if self.first.rejected and not was_skewed and found is None and not self.live:
+        if self.first.rejected and not was_skewed and found is None and not self._changed_lately:
             found = Condition(
                 since=Moment(),
                 alarmed_at=self.seen.rows,
@@ -200,6 +204,11 @@ class Drifting(State):
         if found is not None and self.seen.rows - found.alarmed_at >= self.clear_after(plan):
             return replace(now, condition=None, moving="", quiet=self.seen)
         return now
+
+    @property
+    def _changed_lately(self) -> bool:
+        """Whether there was an alarm, and rows before the change looked like the reference."""
+        return self.recursion.alarmed and self.quiet_used >= SETTLED_ROWS
 
     def _told(self, plan: WatchPlan, condition: Condition, counts: Ints) -> Condition:
         """Return a condition with figures of these rows, unless it has some that are as good."""

@@ -134,7 +134,7 @@ def _concept(seen: "Seen") -> str:
 
 
 def _skew(seen: "Seen") -> str:
-    return f"Live rows never looked like training data: {_moved(seen)}."
+    return f"Live rows do not look like training data: {_moved(seen)}."
 
 
 def _covariate(seen: "Seen") -> str:

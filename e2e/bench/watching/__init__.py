@@ -1,0 +1,1 @@
+"""What watching the data of a thousand Models costs the operator."""
