@@ -3,13 +3,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check cluster-up cluster-down images crds protos docs bench-operator bench-serving bench-stats bench-monitor simulate lock format setup setup-go setup-cluster
+.PHONY: help demo demo-drift test test-long check cluster-up cluster-down images crds protos docs bench-operator bench-serving bench-stats bench-monitor simulate lock format setup setup-go setup-cluster
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup-cluster ## A model served on a real cluster, then its successor, under load
 	@$(RUN) e2e.demo
+
+demo-drift: setup-cluster ## Real rows that drift, replayed against a model on a real cluster
+	@$(RUN) e2e.demo_drift
 
 test: setup-cluster ## All tests, those on a real cluster included; leaves nothing behind
 	@$(RUN) e2e.test

@@ -29,7 +29,7 @@ SKETCHES = "datasketches\nnumpy\nriver\n"
 def lock_python(*more: str) -> None:
     """Write all locks of Python packages."""
     _compile("dev", "pyproject.toml", "requirements/tools.in", "--extra=dev", *more)
-    for part in ("operator", "serving"):
+    for part in ("cli", "operator", "serving"):
         _compile(part, "pyproject.toml", f"--extra={part}", "-c", "requirements/dev.txt")
     for peer in PEERS:
         wanted = f"{peer}\nnumpy\nonnxruntime\norjson\n"

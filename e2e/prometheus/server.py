@@ -114,7 +114,7 @@ def configuration(jobs: Sequence[Job], every: str) -> dict[str, Any]:
                 "job_name": job.name,
                 "metrics_path": job.path,
                 "params": {name: list(values) for name, values in job.params.items()},
-                "honor_labels": False,
+                "honor_labels": job.honor_labels,
                 "file_sd_configs": [{"files": [f"{job.name}.json"], "refresh_interval": "5s"}],
             }
             for job in jobs

@@ -31,12 +31,14 @@ class Job:
 
     Attributes:
         path, params: of the request.
+        honor_labels: whether a series' own labels win over the target's.
     """
 
     name: str
     targets: Sequence[Target]
     path: str = "/metrics"
     params: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    honor_labels: bool = False
 
 
 def jobs(kubectl: Kubectl, monitors: Sequence[Object]) -> list[Job]:
@@ -50,45 +52,57 @@ def jobs(kubectl: Kubectl, monitors: Sequence[Object]) -> list[Job]:
 def _jobs(kubectl: Kubectl, monitor: Object) -> Iterator[Job]:
     spec = monitor["spec"]
     ends = spec.get("endpoints") or spec["podMetricsEndpoints"]
-    pods = _pods(kubectl, monitor)
+    groups = _of_services(kubectl, monitor) if "endpoints" in spec else [_of_pods(kubectl, spec)]
     for end in ends:
         yield Job(
             name=f"{monitor['metadata']['name']}-{end['port']}",
             targets=[
                 Target(address=f"{pod['status']['podIP']}:{port}", labels=labels)
-                for pod in pods
-                for port, labels in _of_pod(pod, end["port"], spec)
+                for group in groups
+                for pod in group.pods
+                for port, labels in _of_pod(pod, group.ports.get(end["port"], end["port"]), spec)
             ],
             path=end["path"],
             params=end.get("params", {}),
+            honor_labels=end.get("honorLabels", False),
         )
 
 
-def _pods(kubectl: Kubectl, monitor: Object) -> list[Object]:
-    wanted = dict(monitor["spec"]["selector"]["matchLabels"])
-    if monitor["kind"] == "ServiceMonitor":
-        namespace = monitor["metadata"]["namespace"]
-        services = kubectl.list(namespace, "services", wanted)
-        selectors = [(namespace, each["spec"]["selector"]) for each in services]
-    else:
-        selectors = [("", wanted)]
-    pods = [pod for where, chosen in selectors for pod in _list(kubectl, where, chosen)]
-    return [pod for pod in pods if pod["status"].get("podIP") and _runs(pod)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Pods, and what a Service calls their ports: the name or number in the pod by its own name."""
+
+    pods: Sequence[Object]
+    ports: Mapping[str, str | int] = field(default_factory=dict)
 
 
-def _list(kubectl: Kubectl, namespace: str, labels: Mapping[str, str]) -> Sequence[Object]:
-    if namespace:
-        return kubectl.list(namespace, "pods", labels)
-    return kubectl.list_everywhere("pods", labels)
+def _of_services(kubectl: Kubectl, monitor: Object) -> list[_Group]:
+    namespace = monitor["metadata"]["namespace"]
+    services = kubectl.list(namespace, "services", monitor["spec"]["selector"]["matchLabels"])
+    return [
+        _Group(
+            pods=_running(kubectl.list(namespace, "pods", each["spec"]["selector"])),
+            ports={port["name"]: port["targetPort"] for port in each["spec"]["ports"]},
+        )
+        for each in services
+    ]
 
 
-def _runs(pod: Object) -> bool:
-    return (
-        bool(pod["status"].get("phase") == "Running") and "deletionTimestamp" not in pod["metadata"]
-    )
+def _of_pods(kubectl: Kubectl, spec: Object) -> _Group:
+    return _Group(pods=_running(kubectl.list_everywhere("pods", spec["selector"]["matchLabels"])))
 
 
-def _of_pod(pod: Object, port: str, spec: Object) -> list[tuple[int, dict[str, str]]]:
+def _running(pods: Sequence[Object]) -> list[Object]:
+    return [
+        pod
+        for pod in pods
+        if pod["status"].get("podIP")
+        and pod["status"].get("phase") == "Running"
+        and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def _of_pod(pod: Object, port: str | int, spec: Object) -> list[tuple[int, dict[str, str]]]:
     """Return the numbers of a named port, with the labels that the Prometheus operator adds."""
     meta = pod["metadata"]
     labels = {"namespace": meta["namespace"], "pod": meta["name"]}
@@ -99,5 +113,5 @@ def _of_pod(pod: Object, port: str, spec: Object) -> list[tuple[int, dict[str, s
         (each["containerPort"], {**labels, "container": container["name"]})
         for container in pod["spec"]["containers"]
         for each in container.get("ports", [])
-        if each.get("name") == port
+        if port in (each.get("name"), each["containerPort"])
     ]

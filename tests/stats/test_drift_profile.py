@@ -1,5 +1,7 @@
 """Profiles: from streams and parts, permuted, small enough, and with what they say of order."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -263,3 +265,16 @@ def test_half_zeros_have_a_bin_and_the_rest_has_intervals() -> None:
     assert channel.labels[1] == "= 0"
     assert channel.reference[1] == (values == 0).sum()
     assert channel.q[2:-3].max() < 0.07
+
+
+def test_pairs_of_many_features_take_no_more_memory_than_their_rows() -> None:
+    """500 features have 125,000 pairs, whose tables need not all be there at a time."""
+    features = tuple(Feature(name=f"f{at:03}") for at in range(500))
+    numbers = np.random.default_rng(3).normal(size=(4_000, 500)).astype(np.float32)
+    sampler = Sampler()
+    sampler.add(Rows(numeric=numbers))
+    tracemalloc.start()
+    plan_of(features, sampler)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 15 * numbers.nbytes

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from driftline_api.names import PROFILE_FILE, SIGNATURE_FILE
 from driftline_api.signature import ModelSignature, signature_hash
+from driftline_cli.consoles import consoles
 from driftline_cli.data.opening import open_table
 from driftline_cli.data.table import Table
 from driftline_cli.errors import UserError
@@ -27,7 +28,7 @@ from driftline_cli.profile.model import (
 )
 from driftline_cli.profile.passes import profile_of
 from driftline_cli.profile.signing import Claims, prediction_of
-from driftline_cli.profile.watching import consoles, streamed
+from driftline_cli.profile.watching import streamed
 from driftline_serving.baseline.binding import model_digest
 from driftline_serving.baseline.file import Baseline, baseline_of
 from driftline_serving.watched.extract import Extractor

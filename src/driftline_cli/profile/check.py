@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from driftline_api.signature import ModelSignature, signature_hash
+from driftline_cli.consoles import bars, consoles
 from driftline_cli.data.opening import open_table
 from driftline_cli.data.table import Table
 from driftline_cli.errors import UserError
@@ -21,7 +22,6 @@ from driftline_cli.profile.model import (
 )
 from driftline_cli.profile.reading import read_profile
 from driftline_cli.profile.verdicts import Edge
-from driftline_cli.profile.watching import bars, consoles
 from driftline_serving.baseline import binding
 from driftline_serving.baseline.file import Baseline
 from driftline_serving.monitor.feedback.calibration import Calibration

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from driftline_cli.consoles import consoles
 from driftline_cli.profile import pictured, tables
 from driftline_cli.profile.describe import alone, described, differences
 from driftline_cli.profile.reading import read_profile
@@ -34,7 +35,9 @@ def _command(
     run: Callable[[argparse.Namespace], int],
     what: str,
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = inner.add_parser(name, help=what, description=what)
+    parser: argparse.ArgumentParser = inner.add_parser(
+        name, help=what, description=f"{what.capitalize()}."
+    )
     parser.set_defaults(command=run)
     return parser
 
@@ -134,8 +137,6 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from driftline_cli.profile.watching import consoles  # noqa: PLC0415 - the same
-
     baseline = read_profile(arguments.profile)
     features = described(baseline.profile)
     tables.show(consoles()[0], baseline, features)
@@ -144,8 +145,6 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    from driftline_cli.profile.watching import consoles  # noqa: PLC0415 - the same
-
     before, after = (read_profile(path).profile for path in (arguments.before, arguments.after))
     found = differences(before, after)
     tables.diff(consoles()[0], found, alone(before, after))

@@ -131,6 +131,16 @@ def test_the_time_at_which_something_became_known_counts_and_not_that_of_the_req
     assert the_cohort(desk).delays[0] == 1
 
 
+def test_a_pod_that_has_told_its_last_takes_no_label_that_nobody_would_hear_of() -> None:
+    predicted = Server(classes()).predict(label=["bad"])
+    desk = a_desk(classes(), predicted)
+    desk.end()
+    last = desk.feedback()
+    outcome = said(desk, receipt=predicted.receipt, label="bad")
+    assert outcome.what == "unavailable"
+    assert desk.feedback().cohorts == last.cohorts
+
+
 def test_what_lies_in_the_future_is_invalid() -> None:
     server = Server(classes())
     ahead, now = server.predict(NOON + 1000, label=["bad"]), server.predict(label=["bad"])

@@ -1,6 +1,7 @@
 """What is remembered, and that it is bounded."""
 
 import tracemalloc
+from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -58,6 +59,38 @@ def test_it_forgets_the_oldest_and_never_takes_more_than_it_may() -> None:
     assert memory.count > 20_000
     assert memory.find(ids[0].bytes) is None
     assert memory.find(ids[-memory.count].bytes) is not None
+
+
+def test_predictions_that_come_one_by_one_take_no_more_memory() -> None:
+    ids = ids_of(20_000)
+    memory = Memory()
+    each = [told([one], number) for number, one in enumerate(ids)]
+    tracemalloc.start()
+    try:
+        for one in each:
+            memory.add(one)
+        memory.count  # noqa: B018 - what waits is laid into one
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * memory.size
+    found = memory.find(ids[12_345].bytes)
+    assert found is not None
+    assert found.values is not None
+    assert found.values.tolist() == [[12_345]]
+
+
+def test_what_has_no_values_and_what_has_stand_side_by_side() -> None:
+    ids = ids_of(300)
+    memory = Memory()
+    for number, one in enumerate(ids):
+        known = told([one], number, rows=number % 3 + 1)
+        memory.add(known if number % 2 else replace(known, values=None))
+    for number, one in enumerate(ids):
+        found = memory.find(one.bytes)
+        assert found is not None
+        expected = [[number]] * (number % 3 + 1) if number % 2 else None
+        assert (found.values.tolist() if found.values is not None else None) == expected
 
 
 def test_a_prediction_too_large_to_keep_is_remembered_without_its_values() -> None:

@@ -1,5 +1,6 @@
 """What a monitor answers an operator, over HTTP."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -258,3 +259,25 @@ async def test_metrics_name_no_feature(desk: Desk) -> None:
     assert "driftline_monitor_seen_total 100.0" in text
     assert "driftline_monitor_connections 3.0" in text
     assert "city" not in text
+
+
+async def test_a_refused_profile_at_a_uri_is_looked_at_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftline_serving.monitor.config._REFUSED_RETRY", 0.05)
+    profile = a_profile()
+    write(desk, profile, signature="0" * 16)
+    elsewhere = desk.directory / "elsewhere.json"
+    (desk.directory / PROFILE_FILE).rename(elsewhere)
+    baseline = Baseline.model_construct(uri=f"file://{elsewhere}")
+    await desk.put(MonitorConfig(monitoring=Monitoring(baseline=baseline)))
+    desk.see(100)
+    found = await desk.summary()
+    assert "another signature" in found.baseline.problem
+    assert found.baseline.sampled == 100
+    write(desk, profile)
+    (desk.directory / PROFILE_FILE).rename(elsewhere)
+    async with asyncio.timeout(30):
+        while (await desk.summary()).baseline.source != "profile":  # noqa: ASYNC110 - comes by itself
+            await asyncio.sleep(0.01)
+    assert (await desk.summary()).baseline.problem == ""

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from driftline_operator.core.reconciler import Outcome
 
+_CONTROLLERS: Final = ("model", "router")
 _BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -27,6 +28,8 @@ class Metrics:
             ["controller", "outcome"],
             registry=self.registry,
         )
+        for controller in _CONTROLLERS:  # a series that begins with 1 shows no increase
+            self._reconciles.labels(controller, "bug")
         self._seconds = Histogram(
             "driftline_reconcile_seconds",
             "How long a reconcile took, its requests included.",

@@ -1,6 +1,7 @@
 """What the operator wants counted, and how it comes about: by a plan, a profile, or a sample."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ from driftline_stats.errors import StateError
 #: For which who configures is kept waiting, so that the next summary is by the new configuration.
 _PATIENCE: Final = 5.0
 _FIRST_RETRY, _LONGEST_RETRY = 5.0, 60.0
+#: After which a profile at a URI that was refused is looked at again: somebody may have mended it.
+_REFUSED_RETRY: Final = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ class Configuring:
         self._model = model
         self._credentials = credentials
         self._use = use
+        self._counting = Counting(config="")
+        self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def put(self, config: MonitorConfig) -> None:
@@ -81,9 +86,12 @@ class Configuring:
             self._extractor(config, plan)
         await self.stop()
         self.digest = config.digest
-        self._use(Counting(config=config.digest), None)
+        self._count(Counting(config=config.digest), None)
+        self._settled.clear()
         self._task = asyncio.create_task(self._begin(config, plan))
-        await asyncio.wait({self._task}, timeout=_PATIENCE)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._settled.wait()
 
     async def stop(self) -> None:
         """Give up what is still being prepared."""
@@ -91,21 +99,40 @@ class Configuring:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def _count(self, counting: Counting, plan: Plan | None) -> None:
+        self._counting = counting
+        self._use(counting, plan)
+        self._settled.set()
+
     async def _begin(self, config: MonitorConfig, plan: Plan | None) -> None:
         await self._model.known.wait()
         try:
             if self._model.problem:
-                self._use(Counting(config=config.digest, problem=self._model.problem), None)
+                self._count(Counting(config=config.digest, problem=self._model.problem), None)
             elif plan is not None:
                 await self._count_by(config, plan, Counting(config=config.digest, source=LEARNED))
             else:
                 await self._count_by_profile(config)
-        except (ConfigRefusedError, BaselineError) as error:
+        except BaselineError as error:
+            log.warning("the baseline is refused: %s", error)
+            self._sample(config, str(error))
+            if config.monitoring.baseline.uri is not None:
+                await self._look_again(config)
+        except ConfigRefusedError as error:
             log.warning("the baseline is refused: %s", error)
             self._sample(config, str(error))
         except Exception:
             log.exception("a bug in Driftline: nothing is counted")
             self._sample(config, "a bug in Driftline: see the log of the monitor")
+
+    async def _look_again(self, config: MonitorConfig) -> None:
+        """Count by the profile at a URI once it is not refused any more."""
+        while True:
+            await asyncio.sleep(_REFUSED_RETRY)
+            try:
+                return await self._count_by_profile(config)
+            except (BaselineError, ConfigRefusedError) as error:
+                self._tell(config, str(error))
 
     async def _count_by_profile(self, config: MonitorConfig) -> None:
         found = await self._profile(config)
@@ -136,9 +163,16 @@ class Configuring:
                 )
             except BaselineAwayError as error:
                 log.warning("the baseline cannot be had yet: %s", error)
-                self._use(Counting(config=config.digest, problem=str(error)), None)
+                self._tell(config, str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_RETRY)
+
+    def _tell(self, config: MonitorConfig, problem: str) -> None:
+        """Say why there is no profile yet; a sample that is kept already is kept on."""
+        if self._counting.is_ready:
+            self._counting.problem = problem
+        else:
+            self._count(Counting(config=config.digest, problem=problem), None)
 
     def _owner(self) -> binding.Model:
         file = self._credentials.model_dir / binding.MODEL_FILE
@@ -152,7 +186,7 @@ class Configuring:
         counting.extractor = self._extractor(config, plan)
         kernel = await asyncio.to_thread(Kernel, plan)
         counting.count_by(kernel)
-        self._use(counting, plan)
+        self._count(counting, plan)
         log.info("counting %d features, by the %s plan", len(plan.features), counting.source)
 
     def _extractor(self, config: MonitorConfig, plan: Plan) -> Extractor:
@@ -165,7 +199,7 @@ class Configuring:
         extractor = Extractor(self._model.watched, exclude=config.monitoring.exclude)
         counting = Counting(config=config.digest, extractor=extractor, problem=problem)
         counting.keep_sample()
-        self._use(counting, None)
+        self._count(counting, None)
 
 
 def _plan_of(config: MonitorConfig) -> Plan | None:

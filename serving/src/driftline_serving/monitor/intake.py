@@ -56,8 +56,10 @@ class Intake:
         if not frame.count:
             return
         self._sums["seen"] += frame.count
-        self._sums["failed"] += int((frame.status >= _FAILED).sum())
-        self._sums["rejected"] += int(((frame.status >= _REFUSED) & (frame.status < _FAILED)).sum())
+        refused = int(np.count_nonzero(frame.status >= _REFUSED))
+        failed = int(np.count_nonzero(frame.status >= _FAILED)) if refused else 0
+        self._sums["failed"] += failed
+        self._sums["rejected"] += refused - failed
         self.slots.take(frame)
         for observe in (self._count, *self.observers):
             try:

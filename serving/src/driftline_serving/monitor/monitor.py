@@ -94,6 +94,12 @@ class Monitor:
             }
         )
 
+    def finish(self) -> None:
+        """Count nothing any more; from now on every summary is the last one."""
+        for part in self.parts:
+            part.end()
+        self.final = True
+
     def _use(self, counting: Counting, plan: Plan | None) -> None:
         self.intake.counting = counting
         if counting.is_ready:

@@ -21,5 +21,8 @@ class Part(Protocol):
     def tell(self) -> Mapping[str, object]:
         """Return fields of `driftline_api.monitor.Summary`."""
 
+    def end(self) -> None:
+        """Count nothing any more: the last summary has been made."""
+
     def join(self, app: web.Application) -> None:
         """Add routes, and what is to begin and end with the application."""

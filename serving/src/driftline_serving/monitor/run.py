@@ -160,7 +160,7 @@ async def _finish(reader: Reader, monitor: Monitor, arguments: argparse.Namespac
         async with asyncio.timeout(arguments.finish_seconds):
             await reader.deserted()
     await reader.stop()
-    monitor.final = True
+    monitor.finish()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(arguments.hold_seconds):
             await monitor.told.wait()

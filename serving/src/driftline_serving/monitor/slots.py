@@ -50,8 +50,10 @@ class Slots:
             status = frame.status[chosen]
             slot.latency += np.bincount(buckets[chosen], minlength=len(slot.latency))
             slot.seen += len(status)
-            slot.failed += int((status >= _FAILED).sum())
-            slot.rejected += int(((status >= _REFUSED) & (status < _FAILED)).sum())
+            refused = int(np.count_nonzero(status >= _REFUSED))
+            failed = int(np.count_nonzero(status >= _FAILED)) if refused else 0
+            slot.failed += failed
+            slot.rejected += refused - failed
         while len(self._entries) > MOST_SLOTS or len(self._kept) > MOST_ENTRIES:
             (_, _, oldest), _ = self._kept.popitem(last=False)
             self._entries[oldest] -= 1
@@ -104,8 +106,9 @@ def _buckets(microseconds: npt.NDArray[np.int64]) -> Integers:
 
 def _parts(frame: Frame) -> Iterator[tuple[_Key, Integers]]:
     """Yield which inferences of a frame belong to which slot."""
-    for at in np.unique(frame.stamp):
-        chosen = np.flatnonzero(frame.stamp == at)
+    several = len(frame.stamps) > 1
+    for at in np.unique(frame.stamp).tolist() if several else (0,):
+        chosen = np.flatnonzero(frame.stamp == at) if several else np.arange(frame.count)
         stamp = frame.stamps[at]
         if stamp.slot is not None:
             yield _key(stamp, stamp.slot), chosen

@@ -132,15 +132,16 @@ class Extractor:
         if omitted:
             faults = FaultCounts({(tensor, OMITTED): wanted for tensor in omitted})
             return Extracted(rows=_Rows(self._sizes, _NONE).rows(), inferences=0, faults=faults)
-        lengths = next((_lengths(each, group.count) for _, each in found if each), None)
-        if lengths is None:
-            lengths = np.zeros(group.count, np.int64)
-        picked = _ALL if chosen is None else np.flatnonzero(np.repeat(chosen, lengths))
-        made = _Rows(self._sizes, lengths if chosen is None else lengths[chosen])
+        first = next((each for _, each in found if each), None)
+        lengths = _NONE if first is None else _lengths(first, group.count)
+        picked: slice | Integers = _ALL
+        if chosen is not None and first is not None:
+            picked = np.flatnonzero(np.repeat(chosen, lengths))
+        made = _Rows(self._sizes, lengths if picked is _ALL else lengths[chosen])
         for work, column in found:
             if column is None:
                 made.faults[work.reading.tensor, MISSING_TENSOR] += wanted
-            elif not np.array_equal(_lengths(column, group.count), lengths):
+            elif column is not first and not _as_long(column, lengths):
                 made.faults[work.reading.tensor, WRONG_SHAPE] += wanted
             elif column.values is not None and made.number:
                 made.read(work, column.values[picked])
@@ -208,6 +209,13 @@ def _column(group: Group, reading: Reading) -> Column | None:
 def _lengths(column: Column, count: int) -> Integers:
     """Return the rows of each inference; what has no axes is one."""
     return np.ones(count, np.int64) if column.lengths is None else column.lengths.astype(np.int64)
+
+
+def _as_long(column: Column, lengths: Integers) -> bool:
+    """Whether a tensor has as many rows in each inference; cheaper than to compare arrays."""
+    if column.lengths is None:
+        return bool((lengths == 1).all())
+    return column.lengths.tobytes() == lengths.tobytes()
 
 
 def _columns_of(tensors: Mapping[str, Array]) -> dict[str, Column]:

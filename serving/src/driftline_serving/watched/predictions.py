@@ -77,9 +77,9 @@ class NamedClass:
         column = as_levels(values.reshape(-1))
         if column.dtype.kind == "O" or not self.names:
             return [column]
-        found, place = np.unique(column, return_inverse=True)
-        levels = np.array([self.names.get(each, each) for each in found.tolist()], object)
-        return [levels[place]]
+        levels = np.empty(len(column), object)
+        levels[:] = [self.names.get(each, each) for each in column.tolist()]
+        return [levels]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

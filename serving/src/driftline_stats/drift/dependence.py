@@ -10,12 +10,17 @@ from driftline_stats.drift.distance import (
     DistanceIndex,
     quantised,
 )
-from driftline_stats.drift.kernel import Kernel
-from driftline_stats.drift.plan import PAIR_CELLS, Distance, Pair, Plan
+from driftline_stats.drift.pairs import PairIndex
+from driftline_stats.drift.plan import Distance, Pair, Plan
 from driftline_stats.drift.rows import FEATURE, Rows
+
+Ints = npt.NDArray[np.int64]
 
 #: Pairs that are watched: those with the largest mutual information.
 PAIRS = 190
+#: What is looked at together when pairs are chosen, so that memory is bounded.
+PAIRS_AT_ONCE = 1024
+ROWS_AT_ONCE = 8192
 DISTANCE_BINS = 16
 #: Rows of the sample that distances ask for, as a multiple of features**1.5; see `distance_of`.
 ROWS_FOR_DISTANCE = 25
@@ -38,21 +43,46 @@ def pairs_of(plan: Plan, sample: Rows, most: int = PAIRS) -> tuple[Pair, ...]:
     >>> [(pair.first, pair.second) for pair in pairs_of(plan, rows, most=1)]
     [(0, 2)]
     """
-    places = _by_name(plan)
-    tried = tuple(
-        Pair(first=first, second=second, information=0.0)
-        for at, first in enumerate(places)
-        for second in places[at + 1 :]
-    )
-    if not tried or not most:
+    places = np.array(_by_name(plan), np.int64)
+    first, second = np.triu_indices(len(places), 1)
+    if not len(first) or not most:
         return ()
-    counted = Kernel(Plan(numeric=plan.numeric, pairs=tried)).count(Rows(numeric=sample.numeric))
-    tables = counted.values[-PAIR_CELLS * len(tried) :].reshape(-1, 3, 3)
-    information = mutual_information(tables)
-    best = np.argsort(-information, kind="stable")[:most]
+    information = _information(plan, sample, places, (first, second))
     return tuple(
-        Pair(first=tried[at].first, second=tried[at].second, information=float(information[at]))
-        for at in best
+        Pair(
+            first=int(places[first[at]]),
+            second=int(places[second[at]]),
+            information=float(information[at]),
+        )
+        for at in np.argsort(-information, kind="stable")[:most].tolist()
+    )
+
+
+def _information(
+    plan: Plan, sample: Rows, places: Ints, tried: tuple[Ints, Ints]
+) -> npt.NDArray[np.float64]:
+    """Return the mutual information of pairs, some at a time: a thousand features have 500,000."""
+    chosen = [plan.numeric[at] for at in places]
+    index = PairIndex(
+        features=places,
+        as_they_stand=False,
+        low=np.array([[each.low] for each in chosen], np.float32),
+        high=np.array([[each.high] for each in chosen], np.float32),
+        first=tried[0],
+        second=tried[1],
+    )
+    parts = (sample[at : at + ROWS_AT_ONCE] for at in range(0, len(sample), ROWS_AT_ONCE))
+    bits = np.concatenate([index.bits_of(_d(plan, part)) for part in parts], axis=2)
+    some = (slice(at, at + PAIRS_AT_ONCE) for at in range(0, len(tried[0]), PAIRS_AT_ONCE))
+    return np.concatenate(
+        [
+            mutual_information(
+                replace(index, first=tried[0][part], second=tried[1][part]).tables_of(
+                    [bits], len(sample)
+                )
+            )
+            for part in some
+        ]
     )
 
 

@@ -131,6 +131,7 @@ class FeedbackDesk:
         self._outcomes: Counter[What] = Counter()
         self._cohorts = Cohorts()
         self._gone: dict[str, Cohorts] = {}
+        self._ended = False
         prediction = described.prediction if described else None
         calibrated = outputs if prediction and prediction.calibrated else None
         self._calibration = Calibration(calibrated) if calibrated else None
@@ -152,6 +153,10 @@ class FeedbackDesk:
         if self.losses:
             self.losses.deviation = deviation
 
+    def end(self) -> None:
+        """Take nothing any more: what was not told by now never will be."""
+        self._ended = True
+
     def claim(self, item: Item, now: float) -> Claim | Outcome:
         """Return what an item claims, or why it cannot."""
         try:
@@ -172,6 +177,8 @@ class FeedbackDesk:
 
     def settle(self, claim: Claim, now: float) -> Outcome:
         """Join a claim with what is known of its prediction."""
+        if self._ended:
+            return Outcome("unavailable", "this pod is about to end: send it again")
         known = self._known(claim)
         if known is None:
             return Outcome(

@@ -49,7 +49,7 @@ class Losses:
         if self._prediction.task == "regression":
             if isinstance(label, bool) or not isinstance(label, int | float):
                 raise ItemError("the model predicts a value: write the label as a number")
-            return float(label)
+            return float(label) + 0.0  # -0.0 is the same truth
         return float(_place(label, self._prediction, self._classes))
 
     def loss(self, truth: float, predicted: Sequence[float]) -> float:

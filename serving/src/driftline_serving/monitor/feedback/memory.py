@@ -20,8 +20,10 @@ ID_BYTES: Final = 16
 _SEGMENTS: Final = 64
 #: Epochs and arms that are told apart; a router makes a new one with each change of weights.
 _MOST_ORIGINS: Final = 4096
-#: Of a prediction: its id, origin, rows and place.
-_ROW_BYTES: Final = ID_BYTES + 2 + 4 + 4
+#: Of a prediction: its id, origin, rows, whether its values are kept, and its place.
+_ROW_BYTES: Final = ID_BYTES + 2 + 4 + 1 + 4
+#: Pieces that are laid into one; more of them at a time would be more to do at a time.
+_MOST_WAITING: Final = 128
 
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -76,17 +78,38 @@ def milliseconds(ids: Bytes) -> npt.NDArray[np.int64]:
     return wide.view(">i8")[:, 0].astype(np.int64)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Chunk:
+    """Predictions in columns; of those that are `kept`, `values` has all rows."""
+
     ids: Bytes
     origins: npt.NDArray[np.uint16]
     rows: npt.NDArray[np.uint32]
-    values: Floats | None
+    kept: npt.NDArray[np.bool_]
+    values: Floats
 
     @property
     def size(self) -> int:
-        kept = self.values.nbytes if self.values is not None else 0
-        return len(self.ids) * _ROW_BYTES + kept
+        return len(self.ids) * _ROW_BYTES + self.values.nbytes
+
+    def values_at(self, place: int) -> Floats | None:
+        """Return the values of one prediction; None where they were not kept."""
+        if not self.kept[place]:
+            return None
+        start = int(self.rows[:place].sum(where=self.kept[:place], dtype=np.int64))
+        return self.values[start : start + int(self.rows[place])]
+
+
+def _joined(chunks: Sequence[_Chunk]) -> _Chunk:
+    # One that came before there were any values is not as wide as others.
+    values = [each.values for each in chunks if len(each.values)] or [chunks[0].values]
+    return _Chunk(
+        ids=np.concatenate([each.ids for each in chunks]),
+        origins=np.concatenate([each.origins for each in chunks]),
+        rows=np.concatenate([each.rows for each in chunks]),
+        kept=np.concatenate([each.kept for each in chunks]),
+        values=np.concatenate(values),
+    )
 
 
 @dataclass(slots=True)
@@ -129,7 +152,7 @@ class Memory:
     """Remembers the newest predictions.
 
     Args:
-        most: bytes that they may take; a prediction of one row and one value takes 34.
+        most: bytes that they may take; a prediction of one row and one value takes 35.
 
     Attributes:
         size: bytes that they take.
@@ -138,49 +161,72 @@ class Memory:
     def __init__(self, most: int = BYTES) -> None:
         self._most = most
         self._segments: deque[_Segment] = deque([_Segment()])
+        self._waiting: list[_Chunk] = []
+        self._bytes_waiting = 0
         self._origins: dict[Origin, int] = {Origin(): 0}
         self._by_number: list[Origin] = [Origin()]
+        self._width: int | None = None
         self.size = 0
 
     @property
     def count(self) -> int:
         """Predictions that are remembered."""
+        self._settle()
         return sum(each.count for each in self._segments)
 
     def add(self, told: Told) -> None:
         """Remember predictions, and forget the oldest that there is no room for."""
         if not len(told.ids):
             return
-        values, share = told.values, self._most // _SEGMENTS
-        if values is not None and values.nbytes > share:
-            values = None
-        chunk = _Chunk(
-            ids=told.ids.copy(),
-            origins=np.array([self._number(each) for each in told.origins], np.uint16)[told.origin],
-            rows=told.rows.astype(np.uint32),
-            values=None if values is None else values.copy(),
-        )
-        if self._segments[-1].size >= share:
-            self._segments.append(_Segment())
-        self._segments[-1].add(chunk)
+        chunk = self._chunk(told)
+        self._waiting.append(chunk)
+        self._bytes_waiting += chunk.size
         self.size += chunk.size
+        if len(self._waiting) >= _MOST_WAITING or self._bytes_waiting >= self._share:
+            self._settle()
         while self.size > self._most and len(self._segments) > 1:
             self.size -= self._segments.popleft().size
 
     def find(self, identity: bytes) -> Remembered | None:
         """Return what is remembered of an id; None where that is nothing."""
+        self._settle()
         at = int.from_bytes(identity[:6])
         for segment in reversed(self._segments):
             if segment.first_ms <= at <= segment.last_ms and (found := segment.find(identity)):
                 return self._remembered(*found)
         return None
 
+    @property
+    def _share(self) -> int:
+        return self._most // _SEGMENTS
+
+    def _settle(self) -> None:
+        """Lay what came in small pieces into one: a piece costs more than what is in it."""
+        if self._waiting:
+            chunk = _joined(self._waiting)
+            self._waiting, self._bytes_waiting = [], 0
+            if self._segments[-1].size >= self._share:
+                self._segments.append(_Segment())
+            self._segments[-1].add(chunk)
+
+    def _chunk(self, told: Told) -> _Chunk:
+        values = told.values
+        if values is not None and self._width is None:
+            self._width = values.shape[1]
+        if values is None or values.nbytes > self._share or values.shape[1] != self._width:
+            values = np.empty((0, self._width or 0))
+        count, numbers = len(told.ids), [self._number(each) for each in told.origins]
+        return _Chunk(
+            ids=told.ids.copy(),
+            origins=np.array(numbers, np.uint16)[told.origin],
+            rows=told.rows.astype(np.uint32),
+            kept=np.full(count, told.values is not None and len(values) == len(told.values)),
+            values=values.copy(),
+        )
+
     def _remembered(self, chunk: _Chunk, place: int) -> Remembered:
-        rows, values = int(chunk.rows[place]), None
-        if chunk.values is not None:
-            start = int(chunk.rows[:place].sum(dtype=np.int64))
-            values = chunk.values[start : start + rows]
         origin = self._by_number[int(chunk.origins[place])]
+        rows, values = int(chunk.rows[place]), chunk.values_at(place)
         return Remembered(origin=origin, rows=rows, values=values)
 
     def _number(self, origin: Origin) -> int:

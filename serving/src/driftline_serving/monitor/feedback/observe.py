@@ -104,6 +104,10 @@ def _origin(stamp: Stamp) -> Origin:
 def _cohorts(told: Told) -> Iterator[tuple[Cohort, int]]:
     """Yield the rows of each cohort."""
     hours, ways = milliseconds(told.ids) // _HOUR_MS, len(told.origins)
+    first, last = int(hours.min()), int(hours.max())
+    if first == last and ways == 1:
+        yield Cohort(first, told.origins[0]), int(told.rows.sum())
+        return
     codes, place = np.unique(hours * ways + told.origin, return_inverse=True)
     counts = np.bincount(place, weights=told.rows)
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):

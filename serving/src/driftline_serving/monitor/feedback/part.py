@@ -63,6 +63,10 @@ class FeedbackPart:
         """Return what a summary says of feedback."""
         return {"feedback": self._desk.feedback(), "calibration": self._desk.calibration()}
 
+    def end(self) -> None:
+        """Take nothing any more: whoever sends something is told to send it again."""
+        self._desk.end()
+
     def join(self, app: web.Application) -> None:
         """Answer for feedback."""
         add_feedback(app, FeedbackEndpoint(self._desk, self._place, self._keys))

@@ -17,9 +17,9 @@ class Seen:
     """Remembers the first value that was said of each row.
 
     A table of sets of eight: a row is looked for in one set, and takes the place of the oldest
-    in it. So memory is fixed (12 bytes a row, and one for each eight), and a row is forgotten after about as many others
-    as the table holds, some sooner. Of a row, 64 bits of a hash are kept: that two rows among
-    those in the table are taken for one is less likely than once in 2^60 rows.
+    in it. So memory is fixed (12 bytes a row, and one for each eight), and a row is forgotten
+    after about as many others as the table holds, some sooner. Of a row, 64 bits of a hash are
+    kept: that it is taken for another of those in its set happens once in 2^61 rows.
 
     Args:
         rows: that it holds, rounded up to a power of two.
