@@ -165,6 +165,37 @@ def test_a_file_without_a_feature_is_refused(
     assert "there is no column 'income'" in driftline.err
 
 
+def codes(path: Path, levels: str, rows: int = 4_000) -> Path:
+    """Write a code beside a number; it looks like text where one level is a letter."""
+    rng = np.random.default_rng(3)
+    drawn = zip(rng.normal(size=rows), rng.choice(list("123"), rows), strict=True)
+    lines = [f"{age:.4f},{plan}" for age, plan in drawn]
+    lines[:: rows // len(levels)] = [f"0,{level}" for level in levels]
+    path.write_text("age,plan\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("before", "after"), [("1X", "12"), ("12", "13")])
+def test_a_code_is_read_as_it_was_in_training(
+    before: str, after: str, tmp_path: Path, driftline: Terminal
+) -> None:
+    """Without the letter a CSV file's codes look like numbers, and no level would be known."""
+    rows, profile = codes(tmp_path / "train.csv", before), tmp_path / "p.json"
+    arguments = ("-o", profile, "--categorical", "plan")
+    assert driftline("profile", "build", rows, *arguments) == 0, driftline.err
+    live = codes(tmp_path / "live.csv", after)
+    assert driftline(*CHECK, live, "--profile", profile) == 0, driftline.out
+
+
+def test_a_letter_among_codes_that_were_numbers_is_refused(
+    tmp_path: Path, driftline: Terminal
+) -> None:
+    rows, profile = codes(tmp_path / "train.csv", "12"), tmp_path / "p.json"
+    assert driftline("profile", "build", rows, "-o", profile, "--categorical", "plan") == 0
+    assert driftline(*CHECK, codes(tmp_path / "live.csv", "1X"), "--profile", profile) == 1
+    assert "'X'" in driftline.err
+
+
 def a_profile() -> Profile:
     numbers = np.random.default_rng(1).normal(size=(5_000, 3)).astype(np.float32)
     return build([Feature(name=name) for name in NAMES], Rows(numeric=numbers))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from e2e.bench.monitor.source import COLUMNS
 from e2e.bench.process import Running, running
+from e2e.bench.scene import CHECKOUT
 from e2e.bench.serving.environments import interpreter, python_of
 from e2e.bench.serving.load import LoadError
 from e2e.bench.serving.running import pinned
@@ -54,7 +55,7 @@ class Sidecar:
 
 def environment() -> dict[str, str]:
     """Return what our programs are started with: what the image holds, compiled as there."""
-    sources = f"{compiled_for(interpreter())}:{source_path()}:{Path.cwd()}"
+    sources = f"{compiled_for(interpreter())}:{source_path()}:{CHECKOUT}"
     about = {"DRIFTLINE_REVISION": "m-0123456789", "DRIFTLINE_DIGEST": f"sha256:{'0' * 64}"}
     return {"PYTHONPATH": sources, "OPENBLAS_NUM_THREADS": "1", **about}
 

@@ -128,28 +128,39 @@ def _proposed(
         tensor=arguments.tensor,
     )
     features = features_of(table, wishes, model.engine.signature if model else None)
-    without = signed(features, None)
-    if model is None:
-        where = (
-            f"columns of one input {wishes.tensor!r}"
-            if wishes.tensor
-            else "an input of its own each"
-        )
-        return without, f"without --model, features are taken for {where}, and nothing is predicted"
+    assumed = "" if model else _assumed(wishes)
+    if model is None and not arguments.outputs:
+        return signed(features, None), f"{assumed}, and nothing is predicted"
     claims = Claims(
         task=arguments.task,
         classes=arguments.classes,
         positive=arguments.positive,
         calibrated=arguments.calibrated,
     )
-    found = next(Feed(table, without, model.engine).parts(), None)
+    feed = Feed(
+        table,
+        signed(features, None),
+        model.engine if model else None,
+        Further(outputs=arguments.outputs),
+    )
+    found = next(feed.parts(), None)
     if found is None:
         raise UserError(f"{table.path} has no rows")
     told = prediction_of(found.outputs, claims)
-    if told.prediction is None:
-        why = f"what is predicted is not clear: {told.why}; say it with --task and --classes"
-        return without, f"{why}, or in {SIGNATURE_FILE}"
-    return signed(features, told.prediction), told.why
+    why = "; ".join(each for each in (assumed, told.why) if each)
+    if told.prediction is not None:
+        return signed(features, told.prediction), why
+    if arguments.outputs:
+        raise UserError(f"what is predicted is not clear: {told.why}; say it in {SIGNATURE_FILE}")
+    why = f"what is predicted is not clear: {why}; say it with --task and --classes"
+    return signed(features, None), f"{why}, or in {SIGNATURE_FILE}"
+
+
+def _assumed(wishes: Wishes) -> str:
+    where = (
+        f"columns of one input {wishes.tensor!r}" if wishes.tensor else "an input of its own each"
+    )
+    return f"without --model, features are taken for {where}"
 
 
 def _counted(

@@ -21,6 +21,7 @@ from driftline_cli.profile.model import (
     read_signature_file,
 )
 from driftline_cli.profile.reading import read_profile
+from driftline_cli.profile.retyped import Retyped, kinds_of
 from driftline_cli.profile.verdicts import Edge
 from driftline_serving.baseline import binding
 from driftline_serving.baseline.file import Baseline
@@ -123,7 +124,7 @@ def _work(arguments: argparse.Namespace) -> _Work:
             features=watched.features or None,
         ),
     )
-    table = open_table(arguments.data)
+    table = Retyped(open_table(arguments.data), kinds_of(baseline.profile.plan))
     labels = () if arguments.label is None else (arguments.label,)
     further = Further(outputs=arguments.outputs, beside=labels)
     feed = Feed(table, signature, model.engine if model else None, further)

@@ -230,7 +230,8 @@ def _outputs(table: Table, signature: ModelSignature | None, names: Sequence[str
     absent(table, names)
     prediction = signature.prediction if signature else None
     known = {prediction.tensor, prediction.score} if prediction else set()
-    if unknown := [name for name in names if name not in known]:
+    unknown = [name for name in names if name not in known]
+    if prediction and unknown:
         raise UserError(f"--outputs {unknown[0]}: the signature names no output like that")
     return [_whole(table, name, None) for name in names]
 

@@ -100,6 +100,19 @@ async def test_outside_of_a_cluster_everything_belongs_here_and_dns_is_not_asked
     assert await alone.owner(predicted_at("10.0.0.9"), None) is None
 
 
+async def test_while_dns_is_silent_it_is_not_asked_for_each_item() -> None:
+    dns = Dns(a=pods(1))
+    names = Names(dns, lambda: dns.now)
+    dns.away = True
+    for _ in range(3):
+        with pytest.raises(NamesError):
+            await names.addresses("a")
+    assert dns.asked == ["a"]
+    dns.away = False
+    dns.now += FRESH_SECONDS + 0.1
+    assert await names.addresses("a") == pods(1)
+
+
 async def test_names_are_asked_for_again_when_they_are_old_and_kept_in_bounds() -> None:
     dns = Dns(a=pods(1))
     names = Names(dns, lambda: dns.now)

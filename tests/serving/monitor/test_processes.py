@@ -42,8 +42,9 @@ def beside(server: Server, directory: Path, *arguments: str) -> Watching:
 
 def ask(server: Server, times: int, last: int = 1) -> None:
     """Every answer must be right: nothing that befalls a monitor may be felt here."""
+    request = json.dumps(rows(0, last)).encode()
     for _ in range(times):
-        assert server.infer(rows(0, last)).status == 200
+        assert server.infer(request).status == 200
 
 
 def accounts(totals: Totals) -> bool:

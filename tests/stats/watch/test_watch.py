@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -232,6 +233,23 @@ def test_a_state_of_another_reference_is_refused() -> None:
         Watch.restored(WatchPlan.of(trained(seed=9)), watch.stored())
     with pytest.raises(StateError):
         Watch.restored(watch.plan, '{"kind":"watch"}')
+
+
+def test_a_damaged_state_is_refused_when_it_is_read_and_not_at_the_next_look() -> None:
+    watch = watched(watched(started(), usual, 12), older, 5)
+    stored = json.loads(watch.stored())
+    drifting = stored["drifting"]
+    for part, name in (
+        (drifting["recursion"], "log_r"),
+        (drifting["first"], "counts"),
+        (drifting["inflation"]["meter"], "sums"),
+        (drifting, "moving"),
+    ):
+        whole, part[name] = part[name], "AAAA"
+        with pytest.raises(StateError):
+            Watch.restored(watch.plan, json.dumps(stored))
+        part[name] = whole
+    assert Watch.restored(watch.plan, json.dumps(stored)) == watch
 
 
 def test_settings_change_without_loss_of_evidence_and_references_do_not() -> None:

@@ -16,7 +16,7 @@ from driftline_stats.watch.evidence import Inflation, Ratios, Recursion, ratios_
 from driftline_stats.watch.first_rows import FirstRows
 from driftline_stats.watch.look import Look
 from driftline_stats.watch.moves import Move, kept_faults, moves_of
-from driftline_stats.watch.packing import counts_of, packed_counts
+from driftline_stats.watch.packing import counts_of, logs_of, packed_counts
 from driftline_stats.watch.plan import WatchPlan
 from driftline_stats.watch.tables import Basis, Tables, tables_of, whole_of
 
@@ -116,6 +116,21 @@ class Drifting(State):
         """Return what rows are compared with."""
         live = self.first.counts if self.live else ""
         return Basis(profile=plan.profile, exclude=plan.exclude, live=live)
+
+    def check(self, plan: WatchPlan) -> None:
+        """Make sure that what was stored can be gone on from.
+
+        Raises:
+            StateError: something packed is damaged, or of another reference.
+        """
+        tables = self.tables(plan)
+        self.inflation.before(tables)
+        self.first.check(tables)
+        recursions = [self.recursion, *([self.condition.acting] if self.condition else [])]
+        for text in (each.log_r for each in recursions if each.log_r):
+            logs_of(text, tables.components)
+        if self.moving:
+            counts_of(self.moving, tables.bins)
 
     def update(self, plan: WatchPlan, look: Look) -> Self:
         """Return it after a look; one without rows only lets time pass.

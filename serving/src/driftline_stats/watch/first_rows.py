@@ -56,6 +56,16 @@ class FirstRows(State):
         """
         return counts_of(self.counts, bins) if self.counts else np.zeros(bins, np.int64)
 
+    def check(self, tables: Tables) -> None:
+        """Make sure that what was stored is of these tables.
+
+        Raises:
+            StateError: it is not.
+        """
+        self.counted(tables.bins)
+        if self.products:
+            logs_of(self.products, tables.components)
+
     def judge(self, plan: WatchPlan, tables: Tables, ratios: Ratios) -> Self:
         """Return them after more evidence; beyond the first rows nothing changes."""
         if self.decided(plan):

@@ -88,6 +88,7 @@ class Watch:
             raise StateError(
                 f"the state is of reference {state.reference}, expected {plan.reference}"
             )
+        state.drifting.check(plan)
         return cls(plan=plan, state=state)
 
     def stored(self) -> str:

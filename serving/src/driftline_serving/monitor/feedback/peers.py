@@ -13,8 +13,10 @@ from uuid import UUID
 from driftline_serving.errors import ServingError
 from driftline_serving.server.prediction_id import pod_hash, pod_of
 
-#: How long an answer of DNS is taken for true.
+#: How long an answer of DNS is taken for true, and its silence for lasting.
 FRESH_SECONDS: Final = 5.0
+#: For an answer of DNS.
+DNS_SECONDS: Final = 3.0
 #: Names whose addresses are kept.
 _MOST_NAMES: Final = 64
 
@@ -35,7 +37,11 @@ async def addresses_of(name: str) -> Addresses:
         NamesError: DNS does not answer.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(DNS_SECONDS):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise NamesError(f"{name}: no answer within {DNS_SECONDS:g} s") from error
     except socket.gaierror as error:
         if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
             return frozenset()
@@ -56,7 +62,7 @@ class Names:
     ) -> None:
         self._resolve = resolve
         self._clock = clock
-        self._known: dict[str, tuple[float, Addresses]] = {}
+        self._known: dict[str, tuple[float, Addresses | NamesError]] = {}
 
     async def addresses(self, name: str) -> Addresses:
         """Return the addresses of a name.
@@ -64,15 +70,24 @@ class Names:
         Raises:
             NamesError: DNS does not answer.
         """
-        now = self._clock()
         known = self._known.get(name)
-        if known is None or now - known[0] > FRESH_SECONDS:
-            known = (now, await self._resolve(name))
+        if known is None or self._clock() - known[0] > FRESH_SECONDS:
+            known = await self._asked(name)
             self._known.pop(name, None)
             self._known[name] = known
             if len(self._known) > _MOST_NAMES:
                 self._known.pop(next(iter(self._known)))
+        if isinstance(known[1], NamesError):
+            raise NamesError(str(known[1]))
         return known[1]
+
+    async def _asked(self, name: str) -> tuple[float, Addresses | NamesError]:
+        """Ask now: a silence is remembered too, or each item of a request would wait for it."""
+        try:
+            found: Addresses | NamesError = await self._resolve(name)
+        except NamesError as error:
+            found = error
+        return self._clock(), found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
