@@ -21,7 +21,7 @@ metrics:
   dashboard: {enabled: true}
 """
 _MONITORS: Final = ("ServiceMonitor", "PodMonitor")
-_BOUND: Final = re.compile(r"\s*(==|>=|<=|>|<)\s*-?[0-9.]+\s*$")
+_BOUND: Final = re.compile(r"\s+(==|>=|<=|>|<)\s+(-?[0-9.]+\s*|max by [^<>]*)$")
 _REASON: Final = re.compile(r'reason(=~|=)"[^"]*"')
 #: Shorter than any scrape of a running test has gone on.
 WINDOW: Final = "30s"
