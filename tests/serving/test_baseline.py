@@ -21,12 +21,12 @@ from driftline_serving.artifact.transfer import Patience
 from driftline_serving.baseline import place
 from driftline_serving.baseline.binding import Model, check, model_digest
 from driftline_serving.baseline.file import MOST_BYTES, Baseline, baseline_of, read
-from driftline_serving.baseline.narrow import without
 from driftline_serving.errors import BaselineAwayError, BaselineError
 from driftline_stats.drift.build import build
 from driftline_stats.drift.kernel import Kernel
 from driftline_stats.drift.profile import Profile
 from driftline_stats.drift.rows import CATEGORICAL, PREDICTION, Feature, Rows
+from driftline_stats.watch.narrow import narrowed
 
 PATIENCE = Patience(timeout=5, stall=2, first_pause=0.01, longest_pause=0.05)
 IMPATIENT = Patience(timeout=0.3, stall=2, first_pause=0.01, longest_pause=0.05)
@@ -96,7 +96,7 @@ def test_a_profile_has_a_feature_of_another_kind() -> None:
 
 
 def test_predictions_may_be_missing_from_a_profile() -> None:
-    profile = without(a_profile(), {"prediction"})
+    profile = narrowed(a_profile(), {"prediction"})
     check(baseline_of(profile, artifact=MINE.digest, signature="aa"), MINE)
 
 
@@ -220,23 +220,23 @@ def test_counts_of_another_plan_are_refused() -> None:
 
 
 def test_what_is_left_counts_as_it_did_before() -> None:
-    profile, narrowed = a_profile(), without(a_profile(), {"age", "city"})
-    assert {each.name for each in narrowed.plan.features} == {"debts", "income", "prediction"}
-    assert narrowed.plan.distance is None
+    profile, fewer = a_profile(), narrowed(a_profile(), {"age", "city"})
+    assert {each.name for each in fewer.plan.features} == {"debts", "income", "prediction"}
+    assert fewer.plan.distance is None
     rows = some_rows(500, seed=9)
     left = Rows(numeric=rows.numeric[:, 1:])
     counts = Kernel(profile.plan).count(rows)
     before = {each.name: counts.of(each).tolist() for each in profile.channels}
-    counts = Kernel(narrowed.plan).count(left)
-    after = {each.name: counts.of(each).tolist() for each in narrowed.channels}
+    counts = Kernel(fewer.plan).count(left)
+    after = {each.name: counts.of(each).tolist() for each in fewer.channels}
     assert set(after) == {"debts", "income", "prediction", "debts * income"}
     assert all(before[name] == found for name, found in after.items())
-    assert narrowed.order is not None
-    assert narrowed.order.counts.shape[1] == narrowed.plan.starts[-1]
+    assert fewer.order is not None
+    assert fewer.order.counts.shape[1] == fewer.plan.starts[-1]
 
 
 def test_without_nothing_is_the_same() -> None:
-    assert without(a_profile(), {"height"}) is a_profile()
+    assert narrowed(a_profile(), {"height"}) is a_profile()
 
 
 # --- where it lies

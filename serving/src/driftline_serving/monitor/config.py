@@ -13,7 +13,6 @@ from driftline_api.monitor import MonitorConfig
 from driftline_api.signature import signature_hash
 from driftline_serving.baseline import binding
 from driftline_serving.baseline.file import Baseline, baseline_of
-from driftline_serving.baseline.narrow import without
 from driftline_serving.baseline.place import baseline_for
 from driftline_serving.errors import BaselineAwayError, BaselineError
 from driftline_serving.monitor.counting import LEARNED, PROFILE, Counting
@@ -22,6 +21,7 @@ from driftline_serving.watched.extract import Extractor, WatchedError
 from driftline_stats.drift.kernel import Kernel
 from driftline_stats.drift.plan import Plan
 from driftline_stats.errors import StateError
+from driftline_stats.watch.narrow import narrowed
 
 #: For which who configures is kept waiting, so that the next summary is by the new configuration.
 _PATIENCE: Final = 5.0
@@ -140,14 +140,17 @@ class Configuring:
             self._sample(config, "")
             return
         gone = self._model.watched.excluded(config.monitoring.exclude)
-        profile = await asyncio.to_thread(without, found.profile, gone)
-        narrowed = baseline_of(
+        try:
+            profile = await asyncio.to_thread(narrowed, found.profile, gone)
+        except StateError as error:
+            raise ConfigRefusedError(str(error)) from error
+        baseline = baseline_of(
             profile,
             artifact=found.file.artifact,
             signature=found.file.signature,
             trained=found.file.trained,
         )
-        counting = Counting(config=config.digest, source=PROFILE, profile=narrowed.file)
+        counting = Counting(config=config.digest, source=PROFILE, profile=baseline.file)
         await self._count_by(config, profile.plan, counting)
 
     async def _profile(self, config: MonitorConfig) -> Baseline | None:
