@@ -105,7 +105,9 @@ class Between:
 
 def between(accounts: Sequence[Account], start: float, end: float) -> Between:
     """Return what happened from the last account before `start` to the first one after `end`."""
-    before = max((each for each in accounts if each.time <= start), key=lambda each: each.time)
+    nothing = Account(time=start, sent=0, failed=0, rows=0, at=0)
+    earlier = (each for each in accounts if each.time <= start)
+    before = max(earlier, key=lambda each: each.time, default=nothing)
     after = min((each for each in accounts if each.time >= end), key=lambda each: each.time)
     old, new = before.latency, after.latency
     grown = {int(bucket): count - old.get(bucket, 0) for bucket, count in new.items()}
