@@ -287,6 +287,22 @@ async def test_a_model_that_is_deleted_is_forgotten(scene: Scene) -> None:
         assert monitor.asked
 
 
+async def test_a_model_that_is_made_again_begins_anew(scene: Scene) -> None:
+    monitor = await scene.add()
+    async with scene.operator().leading() as operator:
+        await operator.until(lambda _: monitor.config)
+        monitor.came(counted(100))
+        await operator.until(lambda _: scene.kept() and scene.kept().revisions)
+        old = scene.cluster.uid
+        scene.cluster.make_model_again()
+        assert scene.cluster.uid != old
+        scene.cluster.api.collect_garbage()
+        scene.cluster.enqueued.clear()
+        await operator.until(lambda it: it.revision)
+        await operator.until(lambda _: scene.kept() and scene.kept().uid != old)
+        assert scene.cluster.enqueued.is_set()
+
+
 async def test_the_state_bears_its_owner_and_no_label_that_is_watched(scene: Scene) -> None:
     monitor = await scene.add()
     async with scene.operator().leading() as operator:

@@ -204,6 +204,11 @@ class Cluster:
         secret = base64.b64encode(render_keys([RECEIPT_KEY]).encode()).decode()
         self._make("Secret", KEYS_SECRET, "v1", data={KEYS_FILE: secret})
 
+    def make_model_again(self) -> None:
+        """Delete the Model and make another of the name, before anybody looks."""
+        self.api.delete_now(_ref("Model", MODEL_NAME, API_VERSION))
+        self._make("Model", MODEL_NAME, API_VERSION, spec={})
+
     def permit(self) -> None:
         """Let writes pass."""
 

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,7 @@ class Sidecar:
     url: str
 
 
+@cache
 def environment() -> dict[str, str]:
     """Return what our programs are started with: what the image holds, compiled as there."""
     sources = f"{compiled_for(interpreter())}:{source_path()}:{CHECKOUT}"

@@ -268,7 +268,7 @@ class DriftLoop:
         before = self._findings.get(place)
         self._findings[place] = told.findings
         now = self._with.clock.monotonic()
-        moved = before is None or before.edge != told.findings.edge
+        moved = before is None or _edge(before) != _edge(told.findings)
         if moved or now - known.told >= FIGURES_EVERY.total_seconds():
             self._known[place] = replace(self._known[place], told=now)
             self._with.enqueue(Key(controller="model", namespace=place[0], name=place[1]))
@@ -330,6 +330,11 @@ def _decided(
 ) -> tuple[Taken, Said]:
     taken = advanced(drift, heard, subject.monitoring)
     return taken, said(taken.drift, heard, subject.monitoring, about)
+
+
+def _edge(found: DriftFindings) -> tuple[object, ...]:
+    """Return what a Model is woken by when it changes; one made again is another."""
+    return found.uid, found.edge
 
 
 def _arrived(before: tuple[MonitorPod, ...], now: tuple[MonitorPod, ...]) -> bool:
