@@ -9,7 +9,7 @@ from aiohttp import web
 
 from e2e.bench.monitor import costs, logger, passing
 from e2e.bench.monitor.costs import RATES, Cost
-from e2e.bench.monitor.passing import DIRECT, NAMES, Passed
+from e2e.bench.monitor.passing import DIRECT, FORWARDER, NAMES, Passed
 from e2e.bench.monitor.sidecars import LOGGER, MONITOR
 from e2e.bench.monitor.source import ByEvents, ByTap, Calls, Nobody, event, run
 from e2e.bench.serving.load import Load
@@ -44,15 +44,17 @@ def test_both_ends_are_compared() -> None:
     )  # fmt: skip
 
 
-def test_the_proxy_is_judged_by_what_goes_through_without_it() -> None:
+def test_the_proxy_is_judged_by_the_plainest_one() -> None:
     def passed(rate: float) -> Passed:
         alone = Load(per_second=rate, p50=100 / rate, p99=200 / rate)
         return Passed(many=Load(per_second=rate, p50=1, p99=2), alone=alone, each_us=80.0)
 
     seen = {name: [passed(1000 if name == DIRECT else 300)] for name in NAMES}
+    seen[FORWARDER] = [passed(250)]
     figures = list(passing.figures(seen, dict.fromkeys(NAMES, 50.0)))
-    assert figures[0].what == "proxy: requests/s / no proxy"
-    assert (figures[0].value, figures[0].missed) == (0.3, True)
+    assert figures[0].what == "proxy: requests/s / aiohttp reverse proxy"
+    assert (figures[0].value, figures[0].missed) == (1.2, True)
+    assert (figures[1].what, figures[1].value) == ("proxy: requests/s / no proxy", 0.3)
     assert [figure.missed for figure in figures[1:]] == [False] * (len(figures) - 1)
 
 

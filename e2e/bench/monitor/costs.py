@@ -52,10 +52,10 @@ def measured(
     cpus: Cpus, runs: int, seconds: float, tell: Tell
 ) -> dict[tuple[str, int], list[Cost]]:
     """Return the costs of both at all rates, run by run."""
-    making = _source("off", "-", 10_000, seconds, cpus)
-    making_us = 1e6 * making["cpu"] / making["made"]
     found: dict[tuple[str, int], list[Cost]] = {}
     for rate in RATES:
+        making = _source("off", "-", rate, seconds, cpus)
+        making_us = 1e6 * making["cpu"] / making["made"]
         for name in (MONITOR, LOGGER):
             tell(f"{name} at {_named(rate)}")
             with (
