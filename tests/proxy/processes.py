@@ -24,8 +24,10 @@ def foreign() -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         http, grpc = map(int, process.stdout.readline().split())
-        yield http, grpc
-        process.kill()
+        try:
+            yield http, grpc
+        finally:
+            process.kill()
 
 
 class Proxied(Server):

@@ -252,6 +252,7 @@ async def test_what_was_answered_is_told_before_the_end(tmp_path: Path) -> None:
     path, told = tmp_path / "tap", Told()
     with foreign() as (port, _), proxying(path, port) as proxied:
         async with listening(path, told):
+            await told.until(lambda: bool(told.frames), "the proxy is connected")
             await ask_often(proxied, 50)
             proxied.terminate()
             assert await asyncio.to_thread(proxied.process.wait, 30) == 0

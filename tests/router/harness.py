@@ -37,12 +37,18 @@ ENVOY = Path(sys.executable).parent / "envoy"
 QUICK = Patience(unchanged=1.0, incoherent=0.1, rejected=0.2, tick=0.02)
 
 
+def free_ports(number: int) -> list[int]:
+    """Return ports of loopback that nobody has, each another one."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
     """Return a port of loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def a_free_uid() -> str:
@@ -271,7 +277,8 @@ async def a_router(
     directory: Path, xds_port: int, names: Names | None = None
 ) -> AsyncIterator[Router]:
     """Start an Envoy that asks 127.0.0.1:`xds_port`, and end it."""
-    ports = Ports(ready=free_port(), stats=free_port(), admin=free_port())
+    ready, stats, admin = free_ports(3)
+    ports = Ports(ready=ready, stats=stats, admin=admin)
     config = directory / "envoy.json"
     bootstrap = render_bootstrap("127.0.0.1", xds_port, ports)
     if names:

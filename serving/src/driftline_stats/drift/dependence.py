@@ -71,7 +71,7 @@ def _information(
         first=tried[0],
         second=tried[1],
     )
-    parts = (sample[at : at + ROWS_AT_ONCE] for at in range(0, len(sample), ROWS_AT_ONCE))
+    parts = (sample[at : at + ROWS_AT_ONCE] for at in range(0, len(sample) or 1, ROWS_AT_ONCE))
     bits = np.concatenate([index.bits_of(_d(plan, part)) for part in parts], axis=2)
     some = (slice(at, at + PAIRS_AT_ONCE) for at in range(0, len(tried[0]), PAIRS_AT_ONCE))
     return np.concatenate(
