@@ -28,6 +28,7 @@ TESTS = (
     "test_routes.py",
     "test_tap_frame.py",
     "test_tap_queue.py",
+    "test_tap_server.py",
     "test_tap_writer.py",
 )
 

@@ -10,7 +10,7 @@ from driftline_serving.server.tensors import Array
 
 @dataclass(eq=False, kw_only=True)
 class Finished:
-    """One inference call that is over. No slots: what has a default is not set, which is quick.
+    """One inference call that is over.
 
     Attributes:
         protocol: by which it came: `http` or `grpc`.

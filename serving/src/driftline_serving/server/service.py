@@ -281,8 +281,14 @@ class _Pending(Finished, Generic[AnswerT]):
         signature: Signature,
         question: Question[AnswerT],
     ) -> None:
+        # All that a record of a call has: compiled, a default of a dataclass is there only if its
+        # own __init__ has set it.
         self.protocol = question.protocol
         self.headers = question.headers
+        self.request = None
+        self.results = ()
+        self.status = 0
+        self.seconds = 0.0
         self._service = service
         self._batcher = batcher
         self._signature = signature
