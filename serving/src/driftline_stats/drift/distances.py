@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from driftline_stats.drift.tilts import law
 from driftline_stats.state import State
+from driftline_stats.wording import figure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ class Interval(State):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.estimate:.3g} ({self.low:.3g} to {self.high:.3g})"
+        return f"{figure(self.estimate)} ({figure(self.low)} to {figure(self.high)})"
 
 
 def population_stability(reference: Ints, live: Ints, deff: float = 1.0) -> Interval:

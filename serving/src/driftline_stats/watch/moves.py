@@ -14,6 +14,7 @@ from driftline_stats.drift.report import ChannelMove, DriftReport, Seen, report_
 from driftline_stats.drift.tilts import law
 from driftline_stats.state import State
 from driftline_stats.watch.tables import Whole
+from driftline_stats.wording import figure
 
 #: So many are told, those with most evidence.
 MOST_MOVES = 10
@@ -146,11 +147,17 @@ def _of_quantiles(move: ChannelMove, unit: str, *, wide: bool) -> tuple[float, f
     space = f" {unit}" if unit else ""
     middle = by_level[0.5]
     if not wide:
-        said = f"median {middle.reference:.4g} -> {after[0.5]:.4g}{space}, by {middle.shift}"
-        return middle.reference, after[0.5], unit, f"{move.name}: {said}"
+        was, now = middle.reference, after[0.5]
+        said = f"median {figure(was, 4)} -> {figure(now, 4)}{space}, by {middle.shift}"
+        return was, now, unit, f"{move.name}: {said}"
     was = by_level[0.95].reference - by_level[0.05].reference
     now = after[0.95] - after[0.05]
-    return was, now, unit, f"{move.name}: nine in ten span {was:.4g} -> {now:.4g}{space}"
+    return (
+        was,
+        now,
+        unit,
+        f"{move.name}: nine in ten span {figure(was, 4)} -> {figure(now, 4)}{space}",
+    )
 
 
 def _of_shares(move: ChannelMove, channel: Channel, live: _Live) -> tuple[float, float, str, str]:
