@@ -4,14 +4,13 @@ Only blocks of headers are waited for, and may be added to: literals that enter 
 compression of both ends as it is (RFC 7541, section 6.2.2).
 """
 
-import logging
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError
 
-from driftline_serving.proxy.framing import UnclearError
+from driftline_serving.proxy.along import Along, UnclearError
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -34,8 +33,6 @@ _LITERAL: Final = b"\x00"
 _LONG: Final = 127
 
 Headers = dict[str, str]
-
-log = logging.getLogger(__name__)
 
 
 class Side(Protocol):
@@ -60,7 +57,7 @@ class Side(Protocol):
         """Nothing more is read along."""
 
 
-class Frames:
+class Frames(Along):
     """See the module.
 
     Args:
@@ -68,12 +65,13 @@ class Frames:
         preface: Bytes that come before the first frame.
     """
 
+    UNCLEAR = (UnclearError, HPACKError)
+
     def __init__(self, side: Side, preface: int = 0) -> None:
-        self._blind = False
+        super().__init__(side.lost)
         self._side = side
         self._preface = preface
         self._decoder = Decoder()
-        self._held = b""
         self._stream = self._flags = 0
         self._left = self._padding = 0  # of a frame of data that is passing
         self._block: bytearray | None = None
@@ -83,43 +81,6 @@ class Frames:
         """The other end remembers up to so much of what comes here."""
         allowed = max(self._decoder.max_allowed_table_size, min(size, _MOST_TABLE_BYTES))
         self._decoder.max_allowed_table_size = allowed
-
-    def feed(self, data: bytes) -> bytes:
-        """Read along; return what may be passed on by now."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        if self.is_blind():
-            return data
-        passed: list[bytes] = []
-        at = 0
-        try:
-            while (moved := self._step(data, at, passed)) > at:
-                at = moved
-        except (UnclearError, HPACKError):
-            self.end_sight()
-        except Exception:
-            log.exception("a bug in Driftline: a connection is passed on unread")
-            self.end_sight()
-        if self.is_blind():
-            passed.append(data[at:])
-        else:
-            self._held = data[at:]
-        return passed[0] if len(passed) == 1 else b"".join(passed)
-
-    def end_sight(self) -> None:
-        """Read along no more."""
-        if not self._blind:
-            self._blind = True
-            self._side.lost()
-
-    def is_blind(self) -> bool:
-        """Tell whether nothing is read along any more."""
-        return self._blind
-
-    def rest(self) -> bytes:
-        """Return what was held back, at the end of the connection."""
-        held, self._held = self._held, b""
-        return held
 
     def _step(self, data: bytes, at: int, passed: list[bytes]) -> int:
         """Take what is at hand; return how far that is, which is `at` if more is needed."""

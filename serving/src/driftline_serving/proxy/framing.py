@@ -5,12 +5,12 @@ themselves go on, and only heads of answers are added to. Nothing depends on it 
 observed: whatever is unclear is passed on, and read along no more.
 """
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from driftline_serving.proxy.along import Along, UnclearError
 from driftline_serving.server.http.reading import name_of
 
 #: Lengths of bodies that are not known beforehand; and of an answer before the answer.
@@ -23,12 +23,6 @@ _MOST_CHUNK_LINE: Final = 1024
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _END: Final = b"\r\n\r\n"
-
-log = logging.getLogger(__name__)
-
-
-class UnclearError(Exception):
-    """What comes cannot be read along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,57 +52,23 @@ class Side(Protocol):
         """Nothing more is read along."""
 
 
-class Framer:
+class Framer(Along):
     """Follows the messages of one direction."""
 
     def __init__(self, side: Side) -> None:
-        self._blind = False
+        super().__init__(side.lost)
         self._side = side
-        self._held = b""
         self._left = 0
         self._next: Callable[[bytes, int, list[bytes]], int] = self._head
-
-    def feed(self, data: bytes) -> bytes:
-        """Read along; return what may be passed on by now, which is all but an unfinished head."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        if self.is_blind():
-            return data
-        passed: list[bytes] = []
-        at = 0
-        try:
-            while at < len(data):
-                moved = self._next(data, at, passed)
-                if moved == at:
-                    break
-                at = moved
-        except UnclearError:
-            self.end_sight()
-        except Exception:
-            log.exception("a bug in Driftline: a connection is passed on unread")
-            self.end_sight()
-        if self.is_blind():
-            passed.append(data[at:])
-        else:
-            self._held = data[at:]
-        return passed[0] if len(passed) == 1 else b"".join(passed)
-
-    def end_sight(self) -> None:
-        """Read along no more."""
-        if not self._blind:
-            self._blind = True
-            self._side.lost()
-
-    def is_blind(self) -> bool:
-        """Tell whether nothing is read along any more."""
-        return self._blind
 
     def rest(self) -> bytes:
         """Return what was held back, at the end of the connection."""
         if self._next == self._to_the_end:
             self._finish()
-        held, self._held = self._held, b""
-        return held
+        return super().rest()
+
+    def _step(self, data: bytes, at: int, passed: list[bytes]) -> int:
+        return self._next(data, at, passed) if at < len(data) else at
 
     def _head(self, data: bytes, at: int, passed: list[bytes]) -> int:
         if data.startswith(b"\r\n", at):  # some clients send one too many after a body

@@ -5,15 +5,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from driftline_serving.proxy.along import UnclearError
 from driftline_serving.proxy.calls import Call, Ledger
-from driftline_serving.proxy.framing import (
-    INTERIM,
-    TO_THE_END,
-    Framer,
-    UnclearError,
-    length_of,
-    parse_head,
-)
+from driftline_serving.proxy.framing import INTERIM, TO_THE_END, Framer, length_of, parse_head
 from driftline_serving.server.http.messages import header_lines
 
 #: What is observed: inference by the protocol, whichever the model's name there.

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
+from driftline_serving.proxy.along import UnclearError
 from driftline_serving.proxy.calls import GONE, Call, Ledger
 from driftline_serving.proxy.frames import PREFACE, Frames, Headers
-from driftline_serving.proxy.framing import UnclearError
 from driftline_serving.proxy.http1 import INFER
 
 MODEL_INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
